@@ -1,0 +1,1 @@
+"""Engines: VAD, turn judging, speech to text, language model, text to speech. One engine a file."""

@@ -1,0 +1,145 @@
+"""The engine Protocols. ``antiphon.testing`` holds the conformance suite for their contract.
+
+Every engine is built once, shared by all sessions and used on one event loop. After ``aclose()`` of a stream
+(it returns within 100 ms) nothing is delivered any more; computation that cannot be stopped at once runs out within
+``info.residual_ms``. Only ``EngineError`` comes out of a call.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from antiphon.engines.errors import EngineSettingsError
+from antiphon.vocabulary.llm import LlmCapabilities, LlmChunk, LlmRequest
+from antiphon.vocabulary.speech import Clause, SpokenAudio, SttOptions, Transcript
+
+__all__ = [
+    "CallContext",
+    "Engine",
+    "EngineInfo",
+    "LanguageModel",
+    "Prefills",
+    "Samples",
+    "SpeechToText",
+    "TextToSpeech",
+    "TurnJudge",
+    "VadState",
+    "VoiceActivityDetector",
+    "parse_options",
+]
+
+Samples = NDArray[np.float32]
+"""Audio of shape (n,), range -1..1."""
+
+VadState = Any
+"""What a detector remembers of one session between windows; opaque to its holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    name: str
+    version: str = ""
+    """Version of the engine's model or library, for the banner and ``/healthz``."""
+    residual_ms: int = 700
+    """How long computation may go on after a stream was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Whose call this is. Engines use it for affinity, seeding and tracing; none of it changes the result's meaning."""
+
+    session_id: str
+    item_id: str = ""
+    """The item being transcribed or spoken; seeds whatever is random."""
+    deadline_s: float | None = None
+    """Seconds within which the first result is needed; None: the engine's own limit."""
+    attempt: int = 0
+
+
+class Engine(Protocol):
+    @property
+    def info(self) -> EngineInfo: ...
+
+    async def warm_up(self) -> None:
+        """Make the first call as fast as the second."""
+
+    async def aclose(self) -> None:
+        """Free everything; no call may follow."""
+
+
+class VoiceActivityDetector(Engine, Protocol):
+    """Speech probability per window. Synchronous: the caller batches sessions and chooses the thread."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def window_samples(self) -> int: ...
+
+    def new_state(self) -> VadState: ...
+
+    def detect(self, windows: Samples, states: Sequence[VadState]) -> Samples:
+        """``windows``: shape (batch, window_samples); one state a row, updated in place. Returns shape (batch,)."""
+
+
+class TurnJudge(Engine, Protocol):
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    async def judge(self, samples: Samples, *, text: str, context: CallContext) -> float:
+        """Probability that the thought is complete, from the turn's audio so far (and its text, if any)."""
+
+
+class SpeechToText(Engine, Protocol):
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    def transcribe(
+        self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
+    ) -> AsyncGenerator[Transcript, None]:
+        """``audio``: s16le mono chunks of any size, ending with the utterance. Yields partials, then one final."""
+
+
+class LanguageModel(Engine, Protocol):
+    @property
+    def capabilities(self) -> LlmCapabilities: ...
+
+    def generate(self, request: LlmRequest, *, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
+        """Yields text and tool-call pieces, then one ``GenerationFinished``."""
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text: exact where the engine has a tokenizer, else an estimate (about 4 bytes a token)."""
+
+
+@runtime_checkable
+class Prefills(Protocol):
+    """A language model that can read a prompt ahead of the generation that will use it."""
+
+    async def prefill(self, request: LlmRequest, *, context: CallContext) -> None: ...
+
+
+class TextToSpeech(Engine, Protocol):
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def voices(self) -> tuple[str, ...]: ...
+
+    def synthesize(
+        self, clauses: AsyncIterable[Clause], *, voice: str, speed: float, context: CallContext
+    ) -> AsyncGenerator[SpokenAudio, None]:
+        """Speak the clauses as they come. An unknown ``voice`` is mapped to one of ``voices``, never refused."""
+
+
+_Options = TypeVar("_Options", bound=msgspec.Struct)
+
+
+def parse_options(engine: str, options: Mapping[str, Any], schema: type[_Options]) -> _Options:
+    """Validate an engine's options against its own schema; texts from the environment are converted."""
+    try:
+        return msgspec.convert(dict(options), schema, strict=False)
+    except msgspec.ValidationError as error:
+        known = ", ".join(field.encode_name for field in msgspec.structs.fields(schema))
+        raise EngineSettingsError(f"{engine}: {error} (its options are: {known})") from error

@@ -1,0 +1,55 @@
+"""Speech to text and text to speech: orders and facts."""
+
+from dataclasses import dataclass
+
+__all__ = ["Clause", "SpokenAudio", "SttOptions", "Transcript", "WordLogprob"]
+
+
+@dataclass(frozen=True, slots=True)
+class SttOptions:
+    language: str | None = None
+    """ISO 639-1; None lets the engine detect it or use its only one."""
+    prompt: str = ""
+    """Words that are likely to occur: a hint, never an instruction."""
+    partials: bool = False
+    """Whether partial transcripts are wanted (an engine may leave them out under load)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordLogprob:
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A partial transcript holds the *stable* text so far: each one extends the one before.
+
+    The final transcript comes last, once; its text may differ from the partials.
+    """
+
+    text: str
+    is_final: bool
+    language: str | None = None
+    logprobs: tuple[WordLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A piece of a response to be spoken: its own text, and the form in which it is read aloud."""
+
+    text: str
+    """The response's own words, exactly; the clauses of a response joined are its text."""
+    spoken: str
+    """Without markup, emoji and code; may be empty, then nothing is to be heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenAudio:
+    """A piece of speech and the characters of the response's own text that it speaks."""
+
+    pcm: bytes
+    """s16le mono at the engine's ``sample_rate_hz``, whole samples."""
+    text_start: int
+    text_end: int
+    """Offsets into the joined ``Clause.text``; every piece of one clause may carry the clause's whole span."""

@@ -1,0 +1,1 @@
+"""Model weights: a manifest of files with hashes, and how they are found and fetched."""
