@@ -1,1 +1,1 @@
-"""runtime."""
+"""One orchestrator a session: turns what happens into core inputs and performs the core's outputs. Decides nothing."""

@@ -1,0 +1,86 @@
+"""A session's configuration when it begins."""
+
+from dataclasses import dataclass, field
+
+from antiphon.protocol.base import UNSET
+from antiphon.protocol.session_config import (
+    AudioFormat,
+    AudioInput,
+    AudioOutput,
+    InputTranscription,
+    RealtimeSession,
+    RealtimeSessionAudio,
+    ServerVad,
+    SessionObject,
+    TranscriptionSession,
+    TranscriptionSessionAudio,
+)
+from antiphon.vocabulary.llm import LlmCapabilities
+
+__all__ = [
+    "DEFAULT_INSTRUCTIONS",
+    "DEFAULT_VOICE",
+    "PCM_24K",
+    "SessionConfig",
+    "realtime_session",
+    "transcription_session",
+]
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful, friendly voice assistant. Answer in one or two short spoken sentences, in the user's language, "
+    "without markup, lists or emoji. You cannot act or look things up unless a tool is listed: never say that you did "
+    "something, and say so plainly when you do not know."
+)
+DEFAULT_VOICE = "marin"
+DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
+PCM_24K = AudioFormat(type="audio/pcm", rate=24000)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    session: SessionObject
+    """What ``session.created`` shows."""
+    created_at_unix_s: int
+    capabilities: LlmCapabilities = field(default_factory=LlmCapabilities)
+    partials: bool = True
+    """Whether the speech recogniser gives partial transcripts."""
+
+
+def realtime_session(
+    *, id: str, model: str, created_at_unix_s: int, max_s: float, instructions: str = DEFAULT_INSTRUCTIONS
+) -> RealtimeSession:
+    """A conversation's default session object, every field present."""
+    return RealtimeSession(
+        id=id,
+        model=model,
+        output_modalities=["audio"],
+        instructions=instructions,
+        tools=[],
+        tool_choice="auto",
+        max_output_tokens="inf",
+        tracing=None,
+        truncation="auto",
+        prompt=None,
+        expires_at=created_at_unix_s + int(max_s),
+        audio=RealtimeSessionAudio(
+            input=AudioInput(format=PCM_24K, turn_detection=ServerVad()),
+            output=AudioOutput(format=PCM_24K, voice=DEFAULT_VOICE),
+        ),
+        include=None,
+        parallel_tool_calls=UNSET,
+    )
+
+
+def transcription_session(*, id: str, created_at_unix_s: int, max_s: float) -> TranscriptionSession:
+    """The default session object of a connection that only transcribes."""
+    audio = AudioInput(
+        format=PCM_24K,
+        transcription=InputTranscription(model=DEFAULT_TRANSCRIPTION_MODEL),
+        turn_detection=ServerVad(),
+    )
+    return TranscriptionSession(
+        id=id,
+        expires_at=created_at_unix_s + int(max_s),
+        include=None,
+        audio=TranscriptionSessionAudio(input=audio),
+    )

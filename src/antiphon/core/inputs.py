@@ -1,0 +1,164 @@
+"""What happened: the facts that a session is told, in the order in which they happened.
+
+Every fact names its origin (item, response, sample range), so that the core can drop what is no longer wanted. Samples are
+counted at ``INPUT_HZ`` from the first audio of the session.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from antiphon.protocol.client_events import ClientEvent
+from antiphon.protocol.errors import ProtocolError
+from antiphon.vocabulary.errors import EngineFault
+from antiphon.vocabulary.llm import FinishReason, TokenUsage
+from antiphon.vocabulary.speech import Transcript
+
+__all__ = [
+    "INPUT_HZ",
+    "AudioBudgetChanged",
+    "AudioProduced",
+    "AudioReceived",
+    "ClientEventReceived",
+    "ClientEventRefused",
+    "GenerationEnded",
+    "Input",
+    "ItemMeasured",
+    "Origin",
+    "SpeechProbability",
+    "TextProduced",
+    "ToolCallProduced",
+    "TranscriptFailed",
+    "TranscriptProduced",
+    "TransportClosed",
+    "TransportOpened",
+]
+
+INPUT_HZ = 24_000
+"""Rate of all audio inside a session; other formats are converted at its edge."""
+
+Origin: TypeAlias = int
+"""Which connection of a session: 0 is the one that opened it, others are sidebands."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOpened:
+    """The client can be written to; answered by ``session.created``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportClosed:
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEventReceived:
+    """Any client event but ``input_audio_buffer.append``, whose audio comes as ``AudioReceived``."""
+
+    event: ClientEvent
+    origin: Origin = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEventRefused:
+    """A client event that could not be read, or broke a rule of the transport."""
+
+    error: ProtocolError
+    origin: Origin = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReceived:
+    pcm: bytes
+    """s16le mono at ``INPUT_HZ``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechProbability:
+    """The detector's word on one window of the input audio."""
+
+    first_sample: int
+    window_samples: int
+    value: float
+    level_dbfs: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptProduced:
+    item_id: str
+    content_index: int
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFailed:
+    item_id: str
+    content_index: int
+    fault: EngineFault
+
+
+@dataclass(frozen=True, slots=True)
+class ItemMeasured:
+    item_id: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextProduced:
+    response_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallProduced:
+    response_id: str
+    index: int
+    name: str
+    arguments_delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioProduced:
+    """Speech of a response, ready for the wire: in the response's output format, 40 to 200 ms a piece."""
+
+    response_id: str
+    audio: bytes
+    samples: int
+    """Its duration at ``INPUT_HZ``."""
+    text_start: int
+    text_end: int
+    """Characters of the response's text that it speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEnded:
+    """Text and speech of a response are complete, or its engines failed."""
+
+    response_id: str
+    reason: FinishReason
+    usage: TokenUsage
+    fault: EngineFault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBudgetChanged:
+    """How many bytes of audio the session may keep from now on."""
+
+    max_bytes: int
+
+
+Input: TypeAlias = (
+    TransportOpened
+    | TransportClosed
+    | ClientEventReceived
+    | ClientEventRefused
+    | AudioReceived
+    | SpeechProbability
+    | TranscriptProduced
+    | TranscriptFailed
+    | ItemMeasured
+    | TextProduced
+    | ToolCallProduced
+    | AudioProduced
+    | GenerationEnded
+    | AudioBudgetChanged
+)

@@ -1,0 +1,34 @@
+"""Bounds of one session. Everything that a peer can make grow has one."""
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    session_max_s: float = 3600.0
+    audio_bytes: int = 32 * 1024 * 1024
+    """All audio kept by the session: input buffer and items together."""
+    manual_buffer_s: float = 300.0
+    """Input audio kept while turn detection is off: the newest 5 minutes."""
+    idle_buffer_s: float = 1.0
+    """Input audio kept beside the prefix padding while nobody speaks."""
+    frame_bytes: int = 1_000_000
+    """Largest event; ``conversation.item.retrieved`` leaves its audio out above it."""
+    items: int = 4_096
+    parts_per_item: int = 64
+    text_bytes: int = 4 * 1024 * 1024
+    """Text of all items of the conversation together."""
+    image_bytes: int = 16 * 1024 * 1024
+    """Data URLs of all items together."""
+    instructions_bytes: int = 256 * 1024
+    tools: int = 128
+    tools_bytes: int = 256 * 1024
+    nesting: int = 64
+    out_of_band_responses: int = 8
+    transcription_deadline_s: float = 30.0
+    context_tokens: int = 4_096
+    """What the language model can read and write in one generation."""
+    output_reserve_tokens: int = 512
+    """Kept free for the answer where a response does not say how long it may be."""

@@ -1,0 +1,127 @@
+"""What is to be done: the orders of a session, to be performed in list order."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from antiphon.core.inputs import Origin
+from antiphon.protocol.server_events import ServerEvent
+from antiphon.protocol.session_config import FormatName
+from antiphon.vocabulary.llm import LlmRequest
+from antiphon.vocabulary.speech import SttOptions
+
+__all__ = [
+    "CloseSession",
+    "Emit",
+    "EndTranscription",
+    "FeedTranscription",
+    "MeasureItem",
+    "Output",
+    "SpeechOrder",
+    "StartResponse",
+    "StartTranscription",
+    "StopResponse",
+    "StopTranscription",
+    "TurnClosed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Send an event to every connection, or only to the one that caused it."""
+
+    event: ServerEvent
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartTranscription:
+    """Begin to transcribe one audio part; its audio follows in ``FeedTranscription`` until ``EndTranscription``."""
+
+    item_id: str
+    content_index: int
+    options: SttOptions
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTranscription:
+    item_id: str
+    content_index: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndTranscription:
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTranscription:
+    """Nothing more is wanted of it."""
+
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOrder:
+    """How a response is to be spoken."""
+
+    item_id: str
+    voice: str
+    speed: float
+    format: FormatName
+
+
+@dataclass(frozen=True, slots=True)
+class StartResponse:
+    response_id: str
+    request: LlmRequest
+    speech: SpeechOrder | None
+    """None: text only."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopResponse:
+    """Stop its engines; nothing more of it is wanted."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureItem:
+    """Count the tokens of an item's text."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnClosed:
+    """A user turn was committed: the moment from which the answer's latency is counted."""
+
+    item_id: str
+    silence_ms: int
+    """How long nobody had spoken when the turn was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """End the connection. ``code`` and ``reason`` as in RFC 6455 §7.4."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+Output: TypeAlias = (
+    Emit
+    | StartTranscription
+    | FeedTranscription
+    | EndTranscription
+    | StopTranscription
+    | StartResponse
+    | StopResponse
+    | MeasureItem
+    | TurnClosed
+    | CloseSession
+)
