@@ -1,0 +1,241 @@
+"""Ears and a voice that follow a script."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from antiphon.engines.base import CallContext, Samples
+from antiphon.engines.errors import EngineError
+from antiphon.testing.scripted.steps import HANG, Say, ScriptedEngine, Step, Trouble, read_steps, undergo
+from antiphon.testing.signals import tone
+from antiphon.vocabulary.errors import EngineErrorKind
+from antiphon.vocabulary.speech import Clause, SpokenAudio, SttOptions, Transcript
+
+__all__ = ["ScriptedStt", "ScriptedTts", "ScriptedTurnJudge", "ScriptedVad", "SttScript", "SttStep"]
+
+_KEPT = 256
+_AUDIBLE_RMS = 0.01
+"""-40 dBFS: a tone is speech, silence and faint noise are not."""
+
+SttStep = Transcript | Trouble
+SttScript = str | Sequence[SttStep]
+"""One transcription: a text is the final transcript, its words become stable one by one."""
+
+
+@dataclass(slots=True)
+class _WindowCount:
+    windows: int = 0
+
+
+class ScriptedVad(ScriptedEngine):
+    """Probability 1.0 where the RMS of a window is above ``threshold_rms``, else 0.0: tones are speech."""
+
+    sample_rate_hz = 16_000
+    window_samples = 512
+
+    def __init__(self, *, threshold_rms: float = _AUDIBLE_RMS) -> None:
+        super().__init__("vad")
+        self.threshold_rms = threshold_rms
+        self.error: EngineError | None = None
+        """Raised by ``detect`` while it is set."""
+
+    def new_state(self) -> _WindowCount:
+        return _WindowCount()
+
+    def detect(self, windows: Samples, states: Sequence[_WindowCount]) -> Samples:
+        with self.counted():
+            if self.error is not None:
+                raise self.error
+            for state in states:
+                state.windows += 1
+            rms = np.sqrt(np.mean(np.square(windows), axis=1))
+            return np.where(rms > self.threshold_rms, np.float32(1), np.float32(0))
+
+
+class ScriptedStt(ScriptedEngine):
+    """Plays one script for each transcription, when the audio has ended.
+
+    ``scripts``: one after the other, the last one again and again; or asked with the index of the call. Without scripts
+    the transcript is steered by ``options.prompt``, see ``antiphon.testing.scripted``. Where partials are wanted one
+    more word of a text is stable after every ``partial_every_ms`` of audio. ``delay_s`` passes before the final.
+    """
+
+    def __init__(
+        self,
+        scripts: Sequence[SttScript] | Callable[[int], SttScript] = (),
+        *,
+        sample_rate_hz: int = 16_000,
+        delay_s: float = 0.0,
+        partial_every_ms: int = 400,
+    ) -> None:
+        super().__init__("stt")
+        self.sample_rate_hz = sample_rate_hz
+        self.delay_s = delay_s
+        self.partial_every_ms = partial_every_ms
+        self.heard: deque[bytes] = deque(maxlen=_KEPT)
+        """The audio of each call that was heard to its end, the newest 256."""
+        self._scripts = scripts
+
+    async def transcribe(
+        self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
+    ) -> AsyncGenerator[Transcript, None]:
+        with self.counted() as call:
+            script = self._script(call, options)
+            words = re.findall(r"\S+", script) if isinstance(script, str) and options.partials else []
+            pcm = bytearray()
+            stable = 0
+            async for chunk in audio:
+                pcm += chunk
+                due = min(self._ms(pcm) // self.partial_every_ms, len(words) - 1)
+                while stable < due:
+                    stable += 1
+                    yield Transcript(" ".join(words[:stable]), is_final=False)
+            if len(pcm) % 2:
+                raise EngineError(EngineErrorKind.BAD_INPUT, "the audio ends with half a sample")
+            self.heard.append(bytes(pcm))
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)
+            async for transcript in _played(self._default(pcm) if script is None else script):
+                yield transcript
+
+    def _script(self, call: int, options: SttOptions) -> SttScript | None:
+        if callable(self._scripts):
+            return self._scripts(call)
+        if self._scripts:
+            return self._scripts[min(call, len(self._scripts) - 1)]
+        steps = read_steps(options.prompt)
+        if steps is None:
+            return None
+        if len(steps) == 1 and isinstance(steps[0], Say):
+            return steps[0].text
+        return list(_transcripts(steps, partials=options.partials))
+
+    def _default(self, pcm: bytearray) -> str:
+        loudest = np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)).max(initial=0)
+        return f"I heard {self._ms(pcm)} milliseconds." if loudest > _AUDIBLE_RMS * 32768 else ""
+
+    def _ms(self, pcm: bytearray) -> int:
+        return len(pcm) // 2 * 1000 // self.sample_rate_hz
+
+
+def _transcripts(steps: Iterable[Step], *, partials: bool) -> Iterator[SttStep]:
+    """What is said before the last step is stable early; all of it together is the final transcript."""
+    said: list[str] = []
+    for step in steps:
+        if isinstance(step, Say):
+            said.append(step.text)
+            if partials:
+                yield Transcript(" ".join(said), is_final=False)
+        elif isinstance(step, Trouble):
+            yield step
+    yield Transcript(" ".join(said), is_final=True)
+
+
+async def _played(script: SttScript) -> AsyncGenerator[Transcript, None]:
+    for step in [Transcript(script, is_final=True)] if isinstance(script, str) else script:
+        if isinstance(step, Transcript):
+            yield step
+        else:
+            await undergo(step)
+
+
+class ScriptedTts(ScriptedEngine):
+    """Speaks a clause as a tone of ``ms_per_character`` for each character of its spoken form.
+
+    Every piece of up to ``chunk_ms`` carries exactly the span of text that it speaks. Before each clause ``delay_s``
+    passes and ``trouble(call, clause)``, both counted from 0, is gone through. A clause that holds "speech fails here"
+    fails, "speech hangs here" hangs.
+    """
+
+    def __init__(
+        self,
+        *,
+        ms_per_character: int = 20,
+        chunk_ms: int = 200,
+        sample_rate_hz: int = 24_000,
+        voices: tuple[str, ...] = ("low", "high"),
+        delay_s: float = 0.0,
+        trouble: Callable[[int, int], Iterable[Trouble]] = lambda call, clause: (),
+    ) -> None:
+        super().__init__("tts")
+        self.ms_per_character = ms_per_character
+        self.chunk_ms = chunk_ms
+        self.sample_rate_hz = sample_rate_hz
+        self.voices = voices
+        self.delay_s = delay_s
+        self.trouble = trouble
+        self.spoken: deque[Clause] = deque(maxlen=_KEPT)
+        """The clauses whose speech began, the newest 256."""
+        self.contexts: deque[CallContext] = deque(maxlen=_KEPT)
+
+    async def synthesize(
+        self, clauses: AsyncIterable[Clause], *, voice: str, speed: float, context: CallContext
+    ) -> AsyncGenerator[SpokenAudio, None]:
+        self.contexts.append(context)
+        with self.counted() as call:
+            offset = index = 0
+            async for clause in clauses:
+                await self._before(call, index, clause)
+                for piece in self._speak(clause, offset, voice, speed):
+                    yield piece
+                offset += len(clause.text)
+                index += 1
+
+    async def _before(self, call: int, index: int, clause: Clause) -> None:
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        for trouble in self.trouble(call, index):
+            await undergo(trouble)
+        spoken = clause.spoken.casefold()
+        if "speech fails here" in spoken:
+            raise EngineError(EngineErrorKind.FAILED, "failed as told")
+        if "speech hangs here" in spoken:
+            await undergo(HANG)
+        self.spoken.append(clause)
+
+    def _speak(self, clause: Clause, offset: int, voice: str, speed: float) -> Iterator[SpokenAudio]:
+        pitch = self.voices.index(voice) if voice in self.voices else 0
+        total_ms = int(len(clause.spoken) * self.ms_per_character / speed)
+        for start_ms in range(0, total_ms, self.chunk_ms):
+            end_ms = min(start_ms + self.chunk_ms, total_ms)
+            pcm = tone(end_ms - start_ms, sample_rate_hz=self.sample_rate_hz, frequency_hz=220 * (pitch + 1))
+            yield SpokenAudio(
+                pcm,
+                text_start=offset + len(clause.text) * start_ms // total_ms,
+                text_end=offset + len(clause.text) * end_ms // total_ms,
+            )
+
+
+class ScriptedTurnJudge(ScriptedEngine):
+    """Gives one script entry for each judgement; then, or without any, judges by the text.
+
+    A text that ends with ``...``, a comma or "and" is not complete (0.1), any other is (0.9).
+    """
+
+    sample_rate_hz = 16_000
+
+    def __init__(self, scripts: Iterable[float | Trouble] = (), *, delay_s: float = 0.0) -> None:
+        super().__init__("turn judge")
+        self.delay_s = delay_s
+        self.judged: deque[str] = deque(maxlen=_KEPT)
+        """The texts that were judged, the newest 256."""
+        self._left = iter(scripts)
+
+    async def judge(self, samples: Samples, *, text: str, context: CallContext) -> float:
+        with self.counted():
+            self.judged.append(text)
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)
+            entry = next(self._left, None)
+            if entry is not None and not isinstance(entry, float | int):
+                await undergo(entry)
+                entry = None
+            return float(entry) if entry is not None else _completeness(text)
+
+
+def _completeness(text: str) -> float:
+    return 0.1 if text.rstrip().casefold().endswith(("...", "…", ",", " and")) else 0.9
