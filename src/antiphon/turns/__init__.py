@@ -1,1 +1,1 @@
-"""turns."""
+"""Who speaks, and whether they are done: endpointing and the judging of pauses. Pure."""

@@ -1,0 +1,69 @@
+"""Whether a pause ends the user turn, judged by how complete the thought sounds. Pure functions."""
+
+import re
+from collections.abc import Mapping
+
+from antiphon.turns.types import Eagerness
+
+__all__ = ["maximum_silence_ms", "text_is_incomplete", "turn_is_over"]
+
+_FALLING_THRESHOLD = ((200, 0.5), (700, 0.3), (1200, 0.1), (2000, 0.02))
+"""From a silence (ms, at medium eagerness) on, the completion probability that ends the turn.
+
+It falls, because a judge that is wrong stays wrong however often it is asked: a flat 0.5 would leave one finished turn
+in eight waiting for the maximum. Only a near-certain "not finished" waits that long.
+"""
+_SILENCE_ALONE_MS = 700
+_INCOMPLETE_TEXT_MS = 400
+_MAXIMUM_SILENCE_MS = 4000
+_SHORTEST_SILENCE_MS = 200
+
+_PACE: Mapping[Eagerness, float] = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}
+
+_SELDOM_LAST = frozenset(
+    word
+    for group in (
+        "a an the",
+        "and or but nor because although though if unless while whereas than",
+        "of to from with without into onto at by for about between during towards upon via per",
+        "my your its our their",
+        "um uh erm er hmm mm",
+    )
+    for word in group.split()
+)
+"""English words that seldom end a thought: articles, conjunctions, prepositions, possessives, fillers."""
+
+
+def maximum_silence_ms(eagerness: Eagerness) -> int:
+    """The silence that ends a turn whatever else is known: 8, 4 or 2 s, as the API documents it."""
+    return round(_MAXIMUM_SILENCE_MS * _PACE[eagerness])
+
+
+def turn_is_over(
+    silence_ms: int, *, probability: float | None, eagerness: Eagerness = "auto", text_incomplete: bool = False
+) -> bool:
+    """Whether a pause of ``silence_ms`` ends the turn.
+
+    ``probability``: the judge's word that the thought is complete; None if it gave none, then silence alone decides.
+    ``text_incomplete``: the transcript breaks off; that only adds time, since transcripts err, and never blocks.
+    """
+    if silence_ms >= maximum_silence_ms(eagerness):
+        return True
+    if silence_ms < _SHORTEST_SILENCE_MS:
+        return False
+    at_medium_ms = silence_ms / _PACE[eagerness] - (_INCOMPLETE_TEXT_MS if text_incomplete else 0)
+    if probability is None:
+        return at_medium_ms >= _SILENCE_ALONE_MS
+    return any(at_medium_ms >= from_ms and probability >= threshold for from_ms, threshold in _FALLING_THRESHOLD)
+
+
+def text_is_incomplete(text: str) -> bool:
+    """Whether a transcript breaks off: it ends with a comma, a dash, dots, or an English word that needs another.
+
+    A full stop or a question mark proves nothing: speech to text puts one behind everything.
+    """
+    stripped = text.strip()
+    if stripped.endswith((",", "...", "…", "-", "–", "—")):
+        return True
+    words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)*", stripped.lower())
+    return bool(words) and words[-1] in _SELDOM_LAST and not stripped[-1].isdigit()
