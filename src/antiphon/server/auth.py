@@ -1,0 +1,92 @@
+"""Who may call: bearer keys in the header, or in a WebSocket subprotocol where a browser cannot set headers."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+from antiphon.server.errors import ApiError
+from antiphon.server.hosts import is_loopback, split_host
+
+__all__ = ["REALTIME_SUBPROTOCOL", "Keyring", "PresentedKey", "is_local_request", "presented_key", "require_key"]
+
+REALTIME_SUBPROTOCOL = "realtime"
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedKey:
+    """The key of a request, and where it stood: that decides how a wrong one is refused."""
+
+    key: str | None
+    place: Literal["header", "subprotocol", "nowhere"]
+
+    def __repr__(self) -> str:
+        return f"PresentedKey(place={self.place!r})"
+
+
+class Keyring:
+    """The accepted keys. An empty ring accepts everybody: the settings allow that on loopback only."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        # Digests are of one length, so a comparison takes the same time whatever the key is.
+        self._digests = tuple(_digest(key) for key in keys)
+
+    @property
+    def is_open(self) -> bool:
+        return not self._digests
+
+    def accepts(self, key: str | None) -> bool:
+        if self.is_open:
+            return True
+        if key is None:
+            return False
+        digest = _digest(key)
+        # Every key is compared, whichever matches: the time tells nothing.
+        return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0
+
+
+def presented_key(headers: Headers, subprotocols: Sequence[str] = ()) -> PresentedKey:
+    """The key of a request. A header wins over a subprotocol; other subprotocols are none of our business."""
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, key = authorization.strip().partition(" ")
+        return PresentedKey(key.strip() if scheme.lower() == "bearer" and key.strip() else None, "header")
+    for offered in subprotocols:
+        if offered.startswith(KEY_SUBPROTOCOL):
+            return PresentedKey(offered.removeprefix(KEY_SUBPROTOCOL), "subprotocol")
+    return PresentedKey(None, "nowhere")
+
+
+def require_key(keyring: Keyring, presented: PresentedKey) -> None:
+    """Raise the API's 401 unless the key is accepted. The message never repeats the key."""
+    if keyring.accepts(presented.key):
+        return
+    message = (
+        "You didn't provide an API key: send it as 'Authorization: Bearer <key>'."
+        if presented.key is None
+        else "Incorrect API key provided."
+    )
+    raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+
+def is_local_request(connection: HTTPConnection) -> bool:
+    """Whether a request comes from this machine itself, not through a proxy on it."""
+    client = connection.client
+    host = split_host(connection.headers.get("host", ""))
+    return (
+        client is not None
+        and is_loopback(client.host)
+        and host is not None
+        and is_loopback(host[0])
+        and not any(name in connection.headers for name in _FORWARDED)
+    )
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,74 @@
+"""Structured log lines: one for each connection and turn. Never audio, keys or transcripts.
+
+Call ``log_line`` with an event name and fields; what a client wrote goes through ``escaped`` first.
+"""
+
+import logging
+import sys
+import time
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = ["CLIENT_TEXT_MAX", "StructuredFormatter", "configure_logging", "escaped", "log_line"]
+
+CLIENT_TEXT_MAX = 128
+_FIELDS = "antiphon_fields"
+_QUIET = {"uvicorn": logging.ERROR, "httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.WARNING}
+"""Loggers that would repeat addresses, queries or each stray request at lower levels."""
+
+
+def escaped(text: str, limit: int = CLIENT_TEXT_MAX) -> str:
+    """Foreign text fit for a log: printable ASCII, everything else escaped, at most ``limit`` characters."""
+    shown = text[:limit].encode("unicode_escape").decode("ascii")
+    return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 3] + "..."
+
+
+def log_line(logger: logging.Logger, event: str, /, level: int = logging.INFO, **fields: Any) -> None:
+    """One line: the event's name, then its fields in order; None leaves a field out."""
+    if logger.isEnabledFor(level):
+        present = {name: value for name, value in fields.items() if value is not None}
+        logger.log(level, event, extra={_FIELDS: present})
+
+
+class StructuredFormatter(logging.Formatter):
+    """``text``: ``time level event name=value ...``; ``json``: one object a line, traceback included."""
+
+    def __init__(self, form: Literal["text", "json"]) -> None:
+        super().__init__()
+        self._form = form
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = getattr(record, _FIELDS, {})
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        head = {"time": when, "level": record.levelname.lower(), "event": record.getMessage()}
+        if self._form == "json":
+            line = head | fields | ({"traceback": trace} if trace else {})
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        named = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
+        # Lines of a traceback are indented: text of a client in an exception cannot pose as a line of ours.
+        more = "".join(f"\n    | {line}" for line in trace.splitlines())
+        return f"{head['time']} {head['level']:<7} {_one_line(head['event'])}{named}{more}"
+
+
+def configure_logging(form: Literal["text", "json"], level: str) -> None:
+    """Send every log line of the process to standard error."""
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(StructuredFormatter(form))
+    root = logging.getLogger()
+    root.handlers[:] = [output]
+    root.setLevel(level.upper())
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    text = _one_line(str(value))
+    return msgspec.json.encode(text).decode() if not text or " " in text or '"' in text or "=" in text else text
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")

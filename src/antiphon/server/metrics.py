@@ -1,0 +1,166 @@
+"""Counters, gauges and histograms in Prometheus' text form.
+
+Labels take their values from sets that are closed when a metric is made: what a client sends can never add a series.
+Everything runs on the event loop's thread; nothing here waits or locks.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import TypeVar
+
+__all__ = ["CONTENT_TYPE", "LATENCY_BUCKETS_S", "Counter", "Gauge", "Histogram", "Registry"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LATENCY_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+OTHER = "other"
+
+Labels = Mapping[str, Sequence[str]]
+
+
+class _Metric:
+    kind = ""
+
+    def __init__(self, name: str, help: str, labels: Labels | None = None) -> None:
+        self.name = name
+        self.help = help
+        self._names = tuple(labels or ())
+        self._allowed = [frozenset(values) for values in (labels or {}).values()]
+        sets = [(*values, OTHER) if OTHER not in values else tuple(values) for values in (labels or {}).values()]
+        self._series = list(product(*sets))
+
+    def lines(self) -> Iterator[str]:
+        yield f"# HELP {self.name} {self.help}"
+        yield f"# TYPE {self.name} {self.kind}"
+        for series in self._series:
+            yield from self._sample(series)
+
+    def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
+        raise NotImplementedError
+
+    def _key(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        if labels.keys() != set(self._names):
+            raise ValueError(f"{self.name} has the labels {self._names}")
+        return tuple(
+            labels[name] if labels[name] in allowed else OTHER
+            for name, allowed in zip(self._names, self._allowed, strict=True)
+        )
+
+    def _labels(self, series: tuple[str, ...], extra: str = "") -> str:
+        pairs = [f'{name}="{value}"' for name, value in zip(self._names, series, strict=True)]
+        pairs += [extra] if extra else []
+        return "{" + ",".join(pairs) + "}" if pairs else ""
+
+
+class Counter(_Metric):
+    kind = "counter"
+
+    def __init__(self, name: str, help: str, labels: Labels | None = None) -> None:
+        super().__init__(name, help, labels)
+        self._values = dict.fromkeys(self._series, 0.0)
+
+    def add(self, amount: float = 1.0, /, **labels: str) -> None:
+        self._values[self._key(labels)] += amount
+
+    def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
+        value = self._values[series]
+        # A series of the catch-all value appears with its first use only.
+        if value or OTHER not in series:
+            yield f"{self.name}{self._labels(series)} {_number(value)}"
+
+
+class Gauge(_Metric):
+    """A value that is set, or asked for when the metrics are read."""
+
+    kind = "gauge"
+
+    def __init__(
+        self, name: str, help: str, labels: Labels | None = None, *, read: Callable[[], float] | None = None
+    ) -> None:
+        super().__init__(name, help, labels)
+        self._values: dict[tuple[str, ...], float] = {}
+        self._read = read
+
+    def set(self, value: float, /, **labels: str) -> None:
+        self._values[self._key(labels)] = value
+
+    def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
+        value = self._read() if self._read is not None else self._values.get(series)
+        if value is not None:
+            yield f"{self.name}{self._labels(series)} {_number(value)}"
+
+
+class Histogram(_Metric):
+    kind = "histogram"
+
+    def __init__(
+        self, name: str, help: str, labels: Labels | None = None, *, buckets: Sequence[float] = LATENCY_BUCKETS_S
+    ) -> None:
+        super().__init__(name, help, labels)
+        self._bounds = tuple(buckets)
+        self._counts = {series: [0] * (len(self._bounds) + 1) for series in self._series}
+        self._sums = dict.fromkeys(self._series, 0.0)
+
+    def observe(self, value: float, /, **labels: str) -> None:
+        key = self._key(labels)
+        self._counts[key][bisect_left(self._bounds, value)] += 1
+        self._sums[key] += value
+
+    def quantile(self, fraction: float, /, **labels: str) -> float | None:
+        """Upper bound of the bucket in which the quantile lies; None before the first value."""
+        counts = self._counts[self._key(labels)]
+        total, below = sum(counts), 0
+        for bound, count in zip((*self._bounds, float("inf")), counts, strict=True):
+            below += count
+            if total and below >= fraction * total:
+                return bound
+        return None
+
+    def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
+        counts = self._counts[series]
+        if OTHER in series and not any(counts):
+            return
+        below = 0
+        for bound, count in zip((*self._bounds, float("inf")), counts, strict=True):
+            below += count
+            limit = "+Inf" if bound == float("inf") else _number(bound)
+            marked = self._labels(series, f'le="{limit}"')
+            yield f"{self.name}_bucket{marked} {below}"
+        yield f"{self.name}_sum{self._labels(series)} {_number(self._sums[series])}"
+        yield f"{self.name}_count{self._labels(series)} {below}"
+
+
+_M = TypeVar("_M", bound=_Metric)
+
+
+class Registry:
+    """All metrics of a process, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._metrics: list[_Metric] = []
+
+    def counter(self, name: str, help: str, labels: Labels | None = None) -> Counter:
+        return self._add(Counter(name, help, labels))
+
+    def gauge(
+        self, name: str, help: str, labels: Labels | None = None, *, read: Callable[[], float] | None = None
+    ) -> Gauge:
+        return self._add(Gauge(name, help, labels, read=read))
+
+    def histogram(
+        self, name: str, help: str, labels: Labels | None = None, *, buckets: Sequence[float] = LATENCY_BUCKETS_S
+    ) -> Histogram:
+        return self._add(Histogram(name, help, labels, buckets=buckets))
+
+    def render(self) -> str:
+        return "".join(f"{line}\n" for metric in self._metrics for line in metric.lines())
+
+    def _add(self, metric: _M) -> _M:
+        if any(metric.name == known.name for known in self._metrics):
+            raise ValueError(f"there is a metric {metric.name} already")
+        self._metrics.append(metric)
+        return metric
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)

@@ -1,0 +1,385 @@
+"""The one settings object: flags over environment over ``antiphon.toml`` over defaults.
+
+Whatever is unknown or mistyped is an error that names the nearest valid setting, before anything is built or opened.
+The options of an engine are free keys of its section; the engine's own schema judges them when it is built.
+"""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from antiphon.engines.registry import EngineKind
+from antiphon.server.hosts import is_loopback, is_origin, points_at
+from antiphon.server.masking import mask
+
+__all__ = [
+    "EngineSection",
+    "LimitsSection",
+    "Settings",
+    "SettingsError",
+    "known_names",
+    "load_settings",
+]
+
+PREFIX = "ANTIPHON_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+PLACE_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}CACHE_DIR")
+"""Variables that say where things are; they stand in no file, so they are no settings."""
+DEFAULT_FILE = "antiphon.toml"
+SECTIONS = tuple(EngineKind)
+_NO_NEAREST = "; `antiphon config show` lists all settings"
+MIB = 1024 * 1024
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message is one line that says how to mend them."""
+
+
+def _split_commas(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class EngineSection(BaseModel):
+    """Which engine does one stage's work, and its options (all other keys of the section)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    engine: str = Field(
+        default="auto", description="Name of an installed engine; `auto` takes the first that can run here."
+    )
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return dict(self.model_extra or {})
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield "engine", self.engine
+        yield from ((name, mask(name, value)) for name, value in self.options.items())
+
+
+class LimitsSection(BaseModel):
+    """Bounds of one session. What goes beyond them is refused with an error event; the session goes on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: int = Field(default=2_000, ge=8, description="Items of a conversation.")
+    parts: int = Field(default=64, ge=1, description="Content parts of an item.")
+    text_bytes: int = Field(default=4 * MIB, ge=1_024, description="Text of a conversation, as UTF-8.")
+    image_bytes: int = Field(default=48 * MIB, ge=0, description="Image data of a conversation, as base64 text.")
+    tools: int = Field(default=128, ge=0, description="Tools of a session or response.")
+    schema_bytes: int = Field(default=256 * 1024, ge=64, description="Tool schemas of a session or response, as JSON.")
+    instructions_bytes: int = Field(default=256 * 1024, ge=0, description="Instructions, as UTF-8.")
+    metadata_pairs: int = Field(default=16, ge=0, description="Pairs in a response's `metadata`.")
+    nesting: int = Field(default=64, ge=8, description="Depth of an event's JSON.")
+    events_per_s: int = Field(default=1_000, ge=10, description="Client events a second, averaged over ten seconds.")
+    out_of_band_responses: int = Field(default=8, ge=0, description="Responses beside the conversation's own.")
+
+
+class Settings(BaseSettings):
+    """All settings of a server process. Build it with ``load_settings``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address to listen on. Off loopback it takes `api_keys`."
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_cert: Path | None = Field(
+        default=None, description="Certificate chain (PEM); with it the server speaks `https`/`wss`."
+    )
+    tls_key: Path | None = Field(default=None, description="Private key (PEM) of `tls_cert`.")
+    tls_self_signed: bool = Field(default=False, description="Make and keep a certificate of our own.")
+    api_keys: Secrets = Field(
+        default=(), description="Accepted keys (comma-separated). None: any key, on loopback only."
+    )
+    allowed_hosts: Texts = Field(default=(), description="Names in `Host` that are ours, beside loopback.")
+    allowed_origins: Texts = Field(
+        default=(),
+        description="Web origins that may call. Without keys: beside loopback ones. With keys: empty means all.",
+    )
+    trusted_proxies: Texts = Field(
+        default=(), description="Addresses or networks whose `X-Forwarded-*` headers are believed."
+    )
+    max_sessions: int = Field(default=64, ge=1, description="Sessions at a time; one more is refused with HTTP 429.")
+    session_max_s: float = Field(
+        default=3600.0, gt=0, description="Longest session; then `session_expired` and close 1001."
+    )
+    drain_s: float = Field(default=10.0, ge=0, description="How long a shutdown waits for responses to finish.")
+    session_audio_bytes: int = Field(default=32 * MIB, ge=MIB, description="Audio kept in memory by one session.")
+    process_audio_bytes: int = Field(default=512 * MIB, ge=MIB, description="Audio kept in memory by all sessions.")
+    decode_bytes: int = Field(
+        default=64 * MIB, ge=16 * MIB, description="Audio appends being decoded at a time, all sessions."
+    )
+    outbox_bytes: int = Field(
+        default=16 * MIB, ge=MIB, description="Events waiting for a slow client; then it is closed with 1013."
+    )
+    strict: bool = Field(
+        default=False, description="Answer unknown fields with `unknown_parameter` instead of ignoring them."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="Form of the log lines on standard error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level logged."
+    )
+
+    limits: LimitsSection = LimitsSection()
+    vad: EngineSection = EngineSection()
+    turn_judge: EngineSection = EngineSection()
+    stt: EngineSection = EngineSection()
+    llm: EngineSection = EngineSection()
+    tts: EngineSection = EngineSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # load_settings merges the sources itself: a section's options belong to the engine they were written for.
+        return (init_settings,)
+
+    @property
+    def keys_required(self) -> bool:
+        return bool(self.api_keys)
+
+    @property
+    def has_tls(self) -> bool:
+        return self.tls_self_signed or self.tls_cert is not None
+
+    def section(self, kind: EngineKind) -> EngineSection:
+        section: EngineSection = getattr(self, kind.value)
+        return section
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> Settings:
+    """Read all sources. ``flags`` is nested like the file; ``config`` must exist, ``./antiphon.toml`` may.
+
+    Raises ``SettingsError`` with one line.
+    """
+    flags = flags or {}
+    _check_environment(os.environ)
+    path = config or _named_file()
+    sources = {
+        "flags": flags,
+        "environment": EnvSettingsSource(Settings)(),
+        path.name if path else DEFAULT_FILE: _read_file(path),
+    }
+    merged: dict[str, Any] = {}
+    for name, values in reversed(sources.items()):
+        _check_keys(name, values, Settings)
+        merged = _merge(merged, values)
+    _use_openai_variables(merged)
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, sources)) from None
+    _check_together(settings)
+    return settings
+
+
+def known_names() -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its dotted name, engine options excepted."""
+    for name, field in Settings.model_fields.items():
+        nested = _nested(field)
+        if nested is None:
+            yield name, field
+        else:
+            yield from ((f"{name}.{inner}", inner_field) for inner, inner_field in nested.model_fields.items())
+
+
+def _nested(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _named_file() -> Path | None:
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+
+
+def _read_file(path: Path | None) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{path}: cannot be read ({reason})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+
+
+def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """``upper`` over ``lower``, key by key; options written for another engine than the one chosen are left out."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        if not isinstance(value, Mapping) or not isinstance(below, Mapping):
+            merged[key] = value
+        elif key in SECTIONS and "engine" in below and value.get("engine", below["engine"]) != below["engine"]:
+            merged[key] = dict(value)
+        else:
+            merged[key] = {**below, **value}
+    return merged
+
+
+def _use_openai_variables(merged: dict[str, Any]) -> None:
+    """An ``openai`` engine without an address of its own takes the one that OpenAI's own clients would take.
+
+    The key goes with that address only: it is never sent to a server that the settings name.
+    """
+    for name in SECTIONS:
+        section = merged.get(name, {})
+        if section.get("engine") != "openai" or "base_url" in section:
+            continue
+        found = {"base_url": os.environ.get("OPENAI_BASE_URL"), "api_key": os.environ.get("OPENAI_API_KEY")}
+        merged[name] = {option: value for option, value in found.items() if value} | dict(section)
+
+
+def _check_environment(environ: Mapping[str, str]) -> None:
+    known = {f"{PREFIX}{name.upper().replace('.', '__')}" for name, _ in known_names()}.union(PLACE_VARIABLES)
+    for variable in environ:
+        if not variable.upper().startswith(PREFIX) or variable.upper() in known:
+            continue
+        section, separator, option = variable.upper().removeprefix(PREFIX).partition("__")
+        if section.lower() in SECTIONS and separator and option:
+            continue
+        raise SettingsError(f"environment: {variable} is not a setting{_nearest_variable(variable.upper(), known)}")
+
+
+def _nearest_variable(variable: str, known: set[str]) -> str:
+    for section in SECTIONS:
+        # A single underscore after the section is the commonest slip, and its mending is certain.
+        start = f"{PREFIX}{section.upper()}_"
+        if variable.startswith(start):
+            return f"; did you mean {start}_{variable.removeprefix(start)}?"
+    nearest = difflib.get_close_matches(
+        variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1
+    )
+    return f"; did you mean {PREFIX}{nearest[0]}?" if nearest else _NO_NEAREST
+
+
+def _check_keys(source: str, values: Mapping[str, Any], model: type[BaseModel], above: str = "") -> None:
+    for key, value in values.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            if model.model_config.get("extra") == "allow":
+                continue
+            known = list(model.model_fields) if above else [name for name, _ in known_names()] + list(SECTIONS)
+            raise SettingsError(f"{source}: {above}{key} is not a setting{_did_you_mean(key, known, above)}")
+        nested = _nested(field)
+        if nested is not None:
+            if not isinstance(value, Mapping):
+                raise SettingsError(f"{source}: {above}{key} is a section, not a value")
+            _check_keys(source, value, nested, f"{key}.")
+
+
+def _did_you_mean(name: str, known: Sequence[str], above: str = "") -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {above}{nearest[0]}?" if nearest else _NO_NEAREST
+
+
+def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """The first failure as one line, with its source; never the value of a secret."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    path = [str(part) for part in first["loc"]]
+    source = next((name for name, values in sources.items() if _holds(values, path)), "settings")
+    message = first["msg"].removeprefix("Value error, ")
+    secret = Settings.model_fields.get(path[0])
+    shown = "" if secret is None or _is_secret(secret) else f" (it is {first['input']!r})"
+    return f"{source}: {'.'.join(path)}: {message}{shown}"
+
+
+def _holds(values: Any, path: Sequence[str]) -> bool:
+    for part in path:
+        if not isinstance(values, Mapping):
+            return True
+        if part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is tuple and SecretStr in get_args(field.annotation)
+
+
+def _check_together(settings: Settings) -> None:
+    _check_tls(settings)
+    _check_access(settings)
+    _check_loops(settings)
+    if settings.session_audio_bytes > settings.process_audio_bytes:
+        raise SettingsError("session_audio_bytes is more than process_audio_bytes: no session could use it up")
+
+
+def _check_tls(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        missing = "tls_key" if settings.tls_key is None else "tls_cert"
+        raise SettingsError(f"{missing} is missing: TLS needs both tls_cert and tls_key (or tls_self_signed alone)")
+    if settings.tls_self_signed and settings.tls_cert is not None:
+        raise SettingsError("tls_self_signed and tls_cert exclude each other: leave one of them out")
+    for name in ("tls_cert", "tls_key"):
+        path: Path | None = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise SettingsError(f"{name}: there is no file {str(path)!r}")
+
+
+def _check_access(settings: Settings) -> None:
+    if not settings.api_keys and not is_loopback(settings.host):
+        raise SettingsError(
+            f"host {settings.host} can be reached from other machines, so keys are required: "
+            "set ANTIPHON_API_KEYS=<key>[,<key>...], or keep to --host 127.0.0.1"
+        )
+    for key in settings.api_keys:
+        text = key.get_secret_value()
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise SettingsError("api_keys: a key must be of visible ASCII characters, without spaces")
+    for origin in settings.allowed_origins:
+        if not is_origin(origin):
+            raise SettingsError(f"allowed_origins: {origin!r} is not an origin, such as https://app.example.com")
+    for host in settings.allowed_hosts:
+        if "/" in host or "*" in host:
+            raise SettingsError(f"allowed_hosts: {host!r} is not a host name, such as voice.example.com")
+    for proxy in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise SettingsError(f"trusted_proxies: {proxy!r} is neither an address nor a network") from None
+
+
+def _check_loops(settings: Settings) -> None:
+    for kind in EngineKind:
+        for option, value in settings.section(kind).options.items():
+            if not option.endswith("url") or not isinstance(value, str):
+                continue
+            if points_at(value, settings.host, settings.port):
+                variable = f"{PREFIX}{kind.value.upper()}__{option.upper()}"
+                raise SettingsError(
+                    f"{kind.value}.{option} points at this very server, which would call itself: set {variable} "
+                    "to the address of the model server (OPENAI_BASE_URL counts where it is not set)"
+                )

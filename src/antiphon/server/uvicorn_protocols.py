@@ -1,0 +1,189 @@
+"""uvicorn's HTTP and WebSocket protocols with the bounds that a server open to strangers needs.
+
+What uvicorn 0.54 leaves open, and these classes close:
+
+- Over-long headers: h11 bounds only a request that is still *incomplete*; one that arrives in a single read passes, and
+  an upgrade then fails in websockets' own parser, whose answer uvicorn never writes. Here both get 431 at once.
+- A connection that never sends a whole request stays for ever. Here it has ``HEAD_TIMEOUT_S``.
+- Frames are read, joined and decoded while the application is still looking at the handshake. Here nothing is read
+  before the application asks for its first message, and reading stops again after each message until it is taken
+  (uvicorn's ``ws_max_queue`` is not used by this implementation: its queue is one socket read long).
+- A message may consist of any number of empty fragments. Here their number is bounded.
+- Closing waits until a slow peer has read everything sent before. Here the close frame is queued behind that data, and
+  the connection is cut ``close_timeout`` seconds later.
+"""
+
+import asyncio
+import secrets
+import sys
+from typing import Any
+
+import h11
+import msgspec
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
+
+__all__ = ["HEADERS_MAX_BYTES", "HEAD_TIMEOUT_S", "HttpProtocol", "WebSocketProtocol"]
+
+HEADERS_MAX_BYTES = 32 * 1024
+"""Request line and all headers together (node: 16 KiB, h11: 64 KiB)."""
+HEADER_MAX_BYTES = 8 * 1024 - 256
+"""One header line; websockets' own parser refuses 8 KiB."""
+HEADERS_MAX = 100
+HEAD_TIMEOUT_S = 10.0
+LINGER_S = 1.0
+CLOSE_TIMEOUT_S = 5.0
+FRAGMENTS_MAX = 4_096
+
+_REFUSALS = {
+    400: ("bad_request", "The request is not valid HTTP."),
+    414: ("uri_too_long", "The request's address is too long."),
+    431: ("headers_too_large", "The request's headers are too large."),
+}
+
+
+class _BoundedConnection(h11.Connection):
+    """Bounds a request's headers whether they came in one read or in many."""
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            if len(event.target) > HEADER_MAX_BYTES:
+                raise h11.RemoteProtocolError("address too long", error_status_hint=414)
+            sizes = [len(name) + len(value) for name, value in event.headers]
+            if len(sizes) > HEADERS_MAX or max(sizes, default=0) > HEADER_MAX_BYTES or sum(sizes) > HEADERS_MAX_BYTES:
+                raise h11.RemoteProtocolError("headers too large", error_status_hint=431)
+        return event
+
+
+class HttpProtocol(H11Protocol):
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn = _BoundedConnection(h11.SERVER, HEADERS_MAX_BYTES)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_head_timer()
+        elif self._head_timer is None:
+            self._start_head_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        # uvicorn calls this while it handles h11's exception, which knows the better status.
+        error = sys.exception()
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        code, message = _REFUSALS.get(status, _REFUSALS[400])
+        body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        content = msgspec.json.encode({"error": body})
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+            (b"x-request-id", f"req_{secrets.token_hex(16)}".encode()),
+            (b"connection", b"close"),
+        ]
+        head = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES.get(status, b""))
+        for event in (head, h11.Data(data=content), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close such that the answer arrives: closing while the peer still sends would reset the connection."""
+        self._refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.abort)
+        else:
+            self.transport.close()
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.close_timeout = CLOSE_TIMEOUT_S
+        self._listening = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            # websockets has an answer to the malformed handshake; uvicorn does not send it.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        self.transport.pause_reading()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= FRAGMENTS_MAX:
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        if self.handshake_complete:
+            self._listen()
+        return await super().receive()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        is_close = message["type"] == "websocket.close" and self.handshake_complete
+        if is_close:
+            # The close frame goes behind what a slow peer has not read yet, rather than waiting for it here.
+            self.writable.set()
+        await super().send(message)
+        if is_close:
+            self._listen()
+            if self.close_timer is not None:
+                self.close_timer.cancel()
+                self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        # Closing a transport waits until its peer has read everything: not longer than this.
+        self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def _listen(self) -> None:
+        if not self._listening:
+            self._listening = True
+            self.transport.resume_reading()
