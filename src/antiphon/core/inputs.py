@@ -1,7 +1,7 @@
 """What happened: the facts that a session is told, in the order in which they happened.
 
-Every fact names its origin (item, response, sample range), so that the core can drop what is no longer wanted. Samples are
-counted at ``INPUT_HZ`` from the first audio of the session.
+Every fact names its origin (item, response, sample range), so that the core can drop what is no longer wanted. Samples
+are counted at ``INPUT_HZ`` from the first audio of the session.
 """
 
 from dataclasses import dataclass

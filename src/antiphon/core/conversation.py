@@ -1,0 +1,173 @@
+"""The ordered items of a session, what the core knows about each, and the audio that is kept of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec import structs
+
+from antiphon.core.playout import Playout
+from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.items import FunctionCall, InputAudio, Item, Message, OutputAudio
+from antiphon.protocol.session_config import FormatName
+
+__all__ = ["Conversation", "Entry", "KeptAudio", "TranscriptState"]
+
+TranscriptState = Literal["pending", "known", "failed"]
+
+
+@dataclass(slots=True)
+class KeptAudio:
+    """Audio of one content part, kept for ``conversation.item.retrieve``."""
+
+    data: bytearray
+    format: FormatName
+    """User audio is kept as PCM at the session's rate, assistant audio as it was sent."""
+
+    def cut(self, end_ms: int) -> None:
+        """Keep the first ``end_ms``."""
+        bytes_per_ms = 48 if self.format == "audio/pcm" else 8
+        del self.data[end_ms * bytes_per_ms :]
+
+
+@dataclass(slots=True)
+class Entry:
+    """An item and what is known about it beyond the wire."""
+
+    item: Item
+    id: str
+    transcripts: dict[int, TranscriptState] = field(default_factory=dict)
+    """By content index, for user audio."""
+    audio: dict[int, KeptAudio] = field(default_factory=dict)
+    playout: Playout | None = None
+    """For assistant audio."""
+    tokens: int | None = None
+    """Measured by the language model; None until then."""
+
+    @property
+    def pending(self) -> bool:
+        return "pending" in self.transcripts.values()
+
+    @property
+    def audio_bytes(self) -> int:
+        return sum(len(kept.data) for kept in self.audio.values())
+
+    @property
+    def text_bytes(self) -> int:
+        return _text_bytes(self.item)
+
+    def user_text(self) -> str:
+        """The words of its user audio, parts joined."""
+        if not isinstance(self.item, Message):
+            return ""
+        parts = (part.transcript or "" for part in self.item.content if isinstance(part, InputAudio))
+        return " ".join(text for text in parts if text)
+
+    def set_transcript(self, content_index: int, text: str, state: TranscriptState) -> None:
+        assert isinstance(self.item, Message)
+        content = list(self.item.content)
+        part = content[content_index]
+        assert isinstance(part, InputAudio)
+        content[content_index] = structs.replace(part, transcript=text if state == "known" else None)
+        self.item = structs.replace(self.item, content=content)
+        self.transcripts[content_index] = state
+
+    def cut_to_heard(self) -> None:
+        """After a truncation the item holds only the words that were heard."""
+        assert isinstance(self.item, Message)
+        assert self.playout is not None
+        content = list(self.item.content)
+        part = content[0]
+        if isinstance(part, OutputAudio) and part.transcript:
+            content[0] = OutputAudio(transcript=self.playout.heard_text(part.transcript))
+            self.item = structs.replace(self.item, content=content)
+
+
+class Conversation:
+    """Items in order. All places are given by ids; a refused call changes nothing."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._by_id: dict[str, Entry] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, item_id: str) -> Entry | None:
+        return self._by_id.get(item_id)
+
+    def require(self, item_id: str, verb: str, doing: str) -> Entry:
+        """The entry, or the API's error for an id that does not exist."""
+        entry = self._by_id.get(item_id)
+        if entry is None:
+            raise ProtocolError(
+                f"item_{verb}_invalid_item_id",
+                f"Error {doing} item: the item with id '{item_id[:128]}' does not exist.",
+                "item_id",
+            )
+        return entry
+
+    @property
+    def last_id(self) -> str | None:
+        return self._entries[-1].id if self._entries else None
+
+    def place_after(self, previous_item_id: str | None) -> int:
+        """The index for a new item: None appends, ``"root"`` is the front. An unknown id raises ``ProtocolError``."""
+        if not previous_item_id:
+            return len(self._entries)
+        if previous_item_id == "root":
+            return 0
+        entry = self._by_id.get(previous_item_id)
+        if entry is None:
+            raise ProtocolError(
+                "item_create_invalid_previous_item_id",
+                f"Error creating item: the previous item with id '{previous_item_id[:128]}' does not exist.",
+                "previous_item_id",
+            )
+        return self._entries.index(entry) + 1
+
+    def add(self, entry: Entry, place: int | None = None) -> str | None:
+        """Insert at ``place`` (None: the end). Returns the id of the item before it."""
+        place = len(self._entries) if place is None else place
+        self._entries.insert(place, entry)
+        self._by_id[entry.id] = entry
+        return self._entries[place - 1].id if place else None
+
+    def delete(self, entry: Entry) -> None:
+        self._entries.remove(entry)
+        del self._by_id[entry.id]
+
+    def previous_id(self, item_id: str) -> str | None:
+        place = self._entries.index(self._by_id[item_id])
+        return self._entries[place - 1].id if place else None
+
+    def call_named(self, call_id: str) -> FunctionCall | None:
+        for entry in reversed(self._entries):
+            if isinstance(entry.item, FunctionCall) and entry.item.call_id == call_id:
+                return entry.item
+        return None
+
+    @property
+    def audio_bytes(self) -> int:
+        return sum(entry.audio_bytes for entry in self._entries)
+
+    @property
+    def text_bytes(self) -> int:
+        return sum(entry.text_bytes for entry in self._entries)
+
+    def shed_audio(self, max_bytes: int) -> None:
+        """Keep audio of the newest items within ``max_bytes``; older items stay, without audio."""
+        left = max_bytes
+        for entry in reversed(self._entries):
+            left -= entry.audio_bytes
+            if left < 0:
+                entry.audio.clear()
+
+
+def _text_bytes(item: Item) -> int:
+    if isinstance(item, Message):
+        return sum(len(getattr(part, "text", None) or getattr(part, "transcript", None) or "") for part in item.content)
+    return sum(len(value) for name in ("arguments", "output") if isinstance(value := getattr(item, name, ""), str))

@@ -1,0 +1,149 @@
+"""The input audio buffer: audio by absolute sample, the endpointer over it, and the turn being spoken.
+
+Samples are counted from the first audio of the session and never start again, so that ``audio_start_ms`` stays true
+whatever is dropped. Audio that is too old for its bound goes first, without an event.
+"""
+
+from dataclasses import dataclass
+
+from antiphon.core.inputs import INPUT_HZ
+from antiphon.core.limits import Limits
+from antiphon.protocol.session_config import SemanticVad, ServerVad, TurnDetection
+from antiphon.turns.endpointer import Endpointer, EndpointerSettings
+from antiphon.turns.types import TurnEvent
+
+__all__ = ["InputBuffer", "Utterance"]
+
+_BYTES_PER_SAMPLE = 2
+_SEMANTIC_SILENCE_MS = {"high": 400, "auto": 600, "medium": 600, "low": 1000}
+"""Until turns are judged by their meaning: the silence that closes a turn, by eagerness."""
+
+
+@dataclass(slots=True)
+class Utterance:
+    """The turn being spoken: announced by ``speech_started``, not yet committed."""
+
+    item_id: str
+    start_sample: int
+    """Prefix padding included."""
+    transcribing: bool = False
+    """Its audio is fed to the recogniser as it comes."""
+
+
+class InputBuffer:
+    def __init__(self, turn_detection: TurnDetection | None, limits: Limits) -> None:
+        self._limits = limits
+        self._audio = bytearray()
+        self._end = 0
+        self._detection: TurnDetection | None = None
+        self._settings = _settings(ServerVad())
+        self._endpointer: Endpointer | None = None
+        self.utterance: Utterance | None = None
+        self.configure(turn_detection)
+
+    # --- configuration ---------------------------------------------------------------------------------------------
+
+    def configure(self, turn_detection: TurnDetection | None) -> None:
+        """Apply at once, also to speech that is being heard."""
+        if turn_detection == self._detection:
+            return
+        self._detection = turn_detection
+        if turn_detection is None:
+            self._endpointer = None
+            return
+        self._settings = _settings(turn_detection)
+        if self._endpointer is None:
+            self._endpointer = Endpointer(self._settings, sample_rate_hz=INPUT_HZ)
+        else:
+            self._endpointer.update(self._settings)
+
+    # --- audio -----------------------------------------------------------------------------------------------------
+
+    @property
+    def end_sample(self) -> int:
+        """All audio ever received."""
+        return self._end
+
+    @property
+    def start_sample(self) -> int:
+        """The first sample still held."""
+        return self._end - len(self._audio) // _BYTES_PER_SAMPLE
+
+    @property
+    def held_ms(self) -> float:
+        return len(self._audio) / _BYTES_PER_SAMPLE / INPUT_HZ * 1000
+
+    @property
+    def audio_bytes(self) -> int:
+        return len(self._audio)
+
+    def append(self, pcm: bytes, max_bytes: int) -> None:
+        self._audio += pcm
+        self._end += len(pcm) // _BYTES_PER_SAMPLE
+        self.trim(max_bytes)
+
+    def trim(self, max_bytes: int) -> None:
+        """Drop what is older than the present mode keeps, and what exceeds ``max_bytes``."""
+        keep = max_bytes
+        if self._detection is None:
+            keep = min(keep, int(self._limits.manual_buffer_s * INPUT_HZ) * _BYTES_PER_SAMPLE)
+        elif self.utterance is None:
+            keep_s = self._limits.idle_buffer_s + self._settings.prefix_padding_ms / 1000
+            keep = min(keep, int(keep_s * INPUT_HZ) * _BYTES_PER_SAMPLE)
+        surplus = len(self._audio) - max(0, keep)
+        if surplus > 0:
+            surplus += surplus % _BYTES_PER_SAMPLE
+            del self._audio[:surplus]
+
+    def read(self, start_sample: int, end_sample: int | None = None) -> bytes:
+        """The held audio between two absolute samples."""
+        base = self.start_sample
+        start = max(0, start_sample - base) * _BYTES_PER_SAMPLE
+        end = len(self._audio) if end_sample is None else max(0, end_sample - base) * _BYTES_PER_SAMPLE
+        return bytes(self._audio[start:end])
+
+    # --- turns -----------------------------------------------------------------------------------------------------
+
+    def hear(self, first_sample: int, window_samples: int, value: float, level_dbfs: float) -> list[TurnEvent]:
+        """The endpointer's word on one window; nothing while turn detection is off."""
+        if self._endpointer is None:
+            return []
+        return self._endpointer.push(first_sample, window_samples, value, level_dbfs)
+
+    def begin(self, item_id: str, from_sample: int) -> Utterance:
+        """A turn began; its audio starts at ``from_sample``, prefix padding included."""
+        self.utterance = Utterance(item_id, max(self.start_sample, from_sample))
+        return self.utterance
+
+    def take(self, end_sample: int | None = None) -> bytes:
+        """Commit: the turn's audio up to ``end_sample`` (None: all), which leaves the buffer."""
+        start = self.utterance.start_sample if self.utterance else self.start_sample
+        start = max(start, self.start_sample)
+        pcm = self.read(start, end_sample)
+        end = start + len(pcm) // _BYTES_PER_SAMPLE
+        del self._audio[: max(0, end - self.start_sample) * _BYTES_PER_SAMPLE]
+        self._forget_turn(end)
+        return pcm
+
+    def clear(self) -> None:
+        self._audio.clear()
+        self._forget_turn(self._end)
+
+    def _forget_turn(self, from_sample: int) -> None:
+        self.utterance = None
+        if self._endpointer:
+            self._endpointer.reset(from_sample)
+
+
+def _settings(detection: TurnDetection) -> EndpointerSettings:
+    match detection:
+        case ServerVad():
+            return EndpointerSettings(
+                threshold=detection.threshold,
+                prefix_padding_ms=detection.prefix_padding_ms,
+                silence_duration_ms=detection.silence_duration_ms,
+            )
+        case SemanticVad():
+            return EndpointerSettings(
+                threshold=0.5, prefix_padding_ms=300, silence_duration_ms=_SEMANTIC_SILENCE_MS[detection.eagerness]
+            )

@@ -1,0 +1,159 @@
+"""Items that a client creates: what is legal, and the entry that a legal one becomes. A refusal changes nothing."""
+
+from msgspec import structs
+
+from antiphon.audio.g711 import decode_alaw, decode_ulaw
+from antiphon.audio.resample import resample
+from antiphon.core.conversation import Conversation, Entry, KeptAudio
+from antiphon.core.effects import IdFactory
+from antiphon.core.inputs import INPUT_HZ
+from antiphon.core.limits import Limits
+from antiphon.protocol.base import UNSET, given
+from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    Role,
+)
+from antiphon.protocol.session_config import FormatName
+
+__all__ = ["checked_entry", "decoded_audio"]
+
+_G711_HZ = 8_000
+_IMAGE_PREFIXES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,")
+_PARTS: dict[Role, tuple[type[ContentPart], ...]] = {
+    "system": (InputText,),
+    "user": (InputText, InputAudio, InputImage),
+    "assistant": (OutputText,),
+}
+
+
+def decoded_audio(data: bytes, format: FormatName, param: str) -> bytes:
+    """Wire audio as s16le at ``INPUT_HZ``. Raises ``ProtocolError`` for an odd number of bytes of PCM."""
+    if format == "audio/pcm":
+        if len(data) % 2:
+            raise ProtocolError(
+                "invalid_value",
+                f"Invalid '{param}': {len(data)} bytes are not whole 16-bit samples (audio/pcm, 24 kHz, mono).",
+                param,
+            )
+        return data
+    pcm = decode_ulaw(data) if format == "audio/pcmu" else decode_alaw(data)
+    return resample(pcm, _G711_HZ, INPUT_HZ)
+
+
+def checked_entry(
+    item: Item, *, conversation: Conversation, format: FormatName, limits: Limits, new_id: IdFactory, param: str
+) -> Entry:
+    """The entry for a client's item. Raises ``ProtocolError`` with the dotted path of what is wrong."""
+    item_id = item.id if isinstance(item.id, str) else new_id("item")
+    if conversation.get(item_id) is not None:
+        raise ProtocolError(
+            "item_create_duplicate_item_id",
+            f"Error creating item: an item with id '{item_id}' exists already.",
+            f"{param}.id",
+        )
+    if len(conversation) >= limits.items:
+        raise _too_much(f"the conversation holds {limits.items} items, its limit; delete some first", param)
+    entry = Entry(_completed(item, item_id, new_id), item_id)
+    if isinstance(item, Message):
+        _check_content(item, limits, param)
+        _keep_audio(entry, item, format, param)
+    if conversation.text_bytes + entry.text_bytes > limits.text_bytes:
+        raise _too_much(f"the conversation may hold {limits.text_bytes} bytes of text; delete items first", param)
+    return entry
+
+
+def _completed(item: Item, item_id: str, new_id: IdFactory) -> Item:
+    """As it is shown from now on: with ids and status, without audio bytes."""
+    match item:
+        case Message():
+            return structs.replace(
+                item,
+                id=item_id,
+                status=given(item.status, "completed"),
+                object=UNSET,
+                phase=UNSET if item.phase is None else item.phase,
+                content=[_without_audio(part) for part in item.content],
+            )
+        case FunctionCall():
+            call_id = given(item.call_id, "") or new_id("call")
+            return structs.replace(item, id=item_id, call_id=call_id, status="completed", object=UNSET)
+        case FunctionCallOutput():
+            return structs.replace(item, id=item_id, status=UNSET, object=UNSET)
+        case _:
+            return structs.replace(item, id=item_id)
+
+
+def _without_audio(part: ContentPart) -> ContentPart:
+    if isinstance(part, InputAudio):
+        return structs.replace(part, audio=UNSET)
+    if isinstance(part, InputImage) and part.detail is None:
+        return structs.replace(part, detail=UNSET)
+    return part
+
+
+def _check_content(item: Message, limits: Limits, param: str) -> None:
+    if not item.content:
+        raise ProtocolError("invalid_value", f"Invalid '{param}.content': it is empty.", f"{param}.content")
+    if len(item.content) > limits.parts_per_item:
+        raise _too_much(f"{len(item.content)} parts, at most {limits.parts_per_item} are allowed", f"{param}.content")
+    for index, part in enumerate(item.content):
+        place = f"{param}.content[{index}]"
+        if not isinstance(part, _PARTS[item.role]):
+            raise _wrong_part(item.role, part, place)
+        if isinstance(part, InputImage):
+            _check_image(part, limits, f"{place}.image_url")
+
+
+def _wrong_part(role: Role, part: ContentPart, place: str) -> ProtocolError:
+    if role == "assistant":
+        path = f"{place}.text"
+        return ProtocolError("missing_required_parameter", f"Missing required parameter: '{path}'.", path)
+    allowed = ", ".join(f"'{_tag(kind)}'" for kind in _PARTS[role])
+    return ProtocolError(
+        "invalid_value",
+        f"Invalid value: '{_tag(type(part))}'. Content of a {role} message must be one of: {allowed}.",
+        f"{place}.type",
+    )
+
+
+def _tag(kind: type[ContentPart]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _check_image(part: InputImage, limits: Limits, place: str) -> None:
+    # Only data URLs: no engine behind us may fetch a URL or a file for a client.
+    if not part.image_url.startswith(_IMAGE_PREFIXES):
+        raise ProtocolError(
+            "invalid_value",
+            f"Invalid '{place}': expected a data URL of type image/png, image/jpeg or image/webp in base64.",
+            place,
+        )
+    if len(part.image_url) > limits.image_bytes:
+        raise _too_much(f"{len(part.image_url)} characters, at most {limits.image_bytes} are allowed", place)
+
+
+def _keep_audio(entry: Entry, item: Message, format: FormatName, param: str) -> None:
+    for index, part in enumerate(item.content):
+        if not isinstance(part, InputAudio):
+            continue
+        place = f"{param}.content[{index}].audio"
+        if not part.audio:
+            if part.transcript is None:
+                raise ProtocolError("missing_required_parameter", f"Missing required parameter: '{place}'.", place)
+            entry.transcripts[index] = "known"
+            continue
+        entry.audio[index] = KeptAudio(bytearray(decoded_audio(part.audio, format, place)), "audio/pcm")
+        entry.transcripts[index] = "pending" if part.transcript is None else "known"
+
+
+def _too_much(message: str, param: str) -> ProtocolError:
+    return ProtocolError("invalid_value", f"Invalid '{param}': {message}.", param)

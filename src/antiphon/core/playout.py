@@ -1,0 +1,73 @@
+"""What became audible of an assistant's audio, and which of its words that was.
+
+Without a paced transport the core knows only what was *sent*; what was heard is what the client's ``truncate`` says.
+"""
+
+from dataclasses import dataclass, field
+
+from antiphon.core.inputs import INPUT_HZ
+
+__all__ = ["Playout"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    end_sample: int
+    text_start: int
+    text_end: int
+
+
+@dataclass(slots=True)
+class Playout:
+    """The audio of one item: how much was sent, and the characters of the item's text it speaks."""
+
+    sent_samples: int = 0
+    heard_samples: int | None = None
+    """Set by truncation: nothing after it was heard."""
+    _spans: list[_Span] = field(default_factory=list)
+
+    @property
+    def sent_ms(self) -> int:
+        return self.sent_samples * 1000 // INPUT_HZ
+
+    def sent(self, samples: int, text_start: int, text_end: int) -> None:
+        """``samples`` more were sent; they speak the item's characters ``text_start:text_end``."""
+        self.sent_samples += samples
+        last = self._spans[-1] if self._spans else None
+        if last and (last.text_start, last.text_end) == (text_start, text_end):
+            self._spans.pop()
+        self._spans.append(_Span(self.sent_samples, text_start, text_end))
+
+    def truncate(self, ms: int) -> int:
+        """Only the first ``ms`` were heard. Returns the true end, never more than was sent."""
+        heard = min(ms * INPUT_HZ // 1000, self.sent_samples)
+        self.heard_samples = heard if self.heard_samples is None else min(heard, self.heard_samples)
+        return self.heard_samples * 1000 // INPUT_HZ
+
+    def text_until(self, text: str, samples: int) -> str:
+        """The part of ``text`` that the first ``samples`` speak, cut at a word boundary, rounded down."""
+        start = 0
+        kept = 0
+        for span in self._spans:
+            if span.end_sample <= samples:
+                start, kept = span.end_sample, max(kept, span.text_end)
+                continue
+            share = (samples - start) / (span.end_sample - start)
+            kept = max(
+                kept,
+                _word_boundary(text, span.text_start, span.text_start + int(share * (span.text_end - span.text_start))),
+            )
+            break
+        return text[:kept].rstrip()
+
+    def heard_text(self, text: str) -> str:
+        """The part of ``text`` that can have been heard: what was sent, cut by truncation."""
+        return self.text_until(text, self.sent_samples if self.heard_samples is None else self.heard_samples)
+
+
+def _word_boundary(text: str, start: int, end: int) -> int:
+    """The last place at or before ``end`` where a word of ``text`` is complete."""
+    end = min(end, len(text))
+    while end > start and not (text[end - 1].isspace() or end == len(text) or text[end : end + 1].isspace()):
+        end -= 1
+    return end

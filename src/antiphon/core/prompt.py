@@ -1,0 +1,190 @@
+"""From conversation items to a prompt that is always legal for a chat model. Pure; rules in the tests' tables.
+
+- A call without a result gets a synthetic "no result yet"; results follow their calls; a result without a call, or a
+  second one, is placed as text; incomplete calls without a result are left out.
+- An interrupted assistant item holds only what can have been heard.
+- Whatever the model cannot take (images, audio) is replaced by words that say so.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from antiphon.core.conversation import Entry
+from antiphon.protocol.base import given
+from antiphon.protocol.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+from antiphon.protocol.session_config import Truncation
+from antiphon.vocabulary.llm import (
+    AssistantMessage,
+    AudioContent,
+    ChatMessage,
+    ImageContent,
+    LlmCapabilities,
+    SystemMessage,
+    TextContent,
+    ToolCall,
+    ToolMessage,
+    UserContent,
+    UserMessage,
+)
+
+__all__ = ["INAUDIBLE", "assistant_text", "estimated_tokens", "fitting", "item_text", "messages_of"]
+
+INAUDIBLE = "(inaudible)"
+NO_RESULT = "No result yet."
+_UNSEEN_IMAGE = "(the user shows an image, which you cannot see)"
+_TOKENS_PER_ITEM = 8
+_BYTES_PER_TOKEN = 3
+
+
+# --- what fits -----------------------------------------------------------------------------------------------------
+
+
+def estimated_tokens(text: str) -> int:
+    """A careful estimate, used until the model's own count is known."""
+    return len(text.encode()) // _BYTES_PER_TOKEN + 1
+
+
+def item_text(entry: Entry) -> str:
+    """The words of an item as a prompt holds them, for counting."""
+    match entry.item:
+        case Message(content=content):
+            return " ".join(_part_text(part) for part in content)
+        case FunctionCall(name=name, arguments=arguments):
+            return f"{name} {arguments}"
+        case FunctionCallOutput(output=output):
+            return output
+        case _:
+            return ""
+
+
+def fitting(entries: Sequence[Entry], *, budget_tokens: int, truncation: Truncation) -> Sequence[Entry]:
+    """The newest entries within the budget: the oldest go first, as many as the retention ratio asks for.
+
+    At least the newest entry stays. With truncation disabled nothing is dropped.
+    """
+    sizes = [_entry_tokens(entry) for entry in entries]
+    total = sum(sizes)
+    if total <= budget_tokens or truncation == "disabled":
+        return entries
+    ratio = 1.0 if isinstance(truncation, str) else truncation.retention_ratio
+    first = 0
+    while total > budget_tokens * ratio and first < len(entries) - 1:
+        total -= sizes[first]
+        first += 1
+    return entries[first:]
+
+
+def _entry_tokens(entry: Entry) -> int:
+    words = estimated_tokens(item_text(entry)) if entry.tokens is None else entry.tokens
+    return words + _TOKENS_PER_ITEM
+
+
+# --- messages ------------------------------------------------------------------------------------------------------
+
+
+def messages_of(instructions: str, entries: Iterable[Entry], capabilities: LlmCapabilities) -> tuple[ChatMessage, ...]:
+    """The chat messages of a prompt; ``instructions`` come first, as the system's words."""
+    thread = _Thread(capabilities, list(entries))
+    if instructions:
+        thread.messages.append(SystemMessage(instructions))
+    for entry in thread.entries:
+        thread.add(entry)
+    return tuple(thread.messages)
+
+
+@dataclass(slots=True)
+class _Thread:
+    capabilities: LlmCapabilities
+    entries: list[Entry]
+    messages: list[ChatMessage] = field(default_factory=list)
+    results: dict[str, FunctionCallOutput] = field(init=False)
+    """The first result of each call, wherever it stands."""
+    calls: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.results = {}
+        for entry in self.entries:
+            if isinstance(entry.item, FunctionCallOutput):
+                self.results.setdefault(entry.item.call_id, entry.item)
+        self.calls = {
+            entry.item.call_id
+            for entry in self.entries
+            if isinstance(entry.item, FunctionCall) and isinstance(entry.item.call_id, str)
+        }
+
+    def add(self, entry: Entry) -> None:
+        match entry.item:
+            case Message(role="system"):
+                self.messages.append(SystemMessage(item_text(entry)))
+            case Message(role="user"):
+                self.messages.append(UserMessage(tuple(self._user_content(entry))))
+            case Message():
+                if text := assistant_text(entry):
+                    self.messages.append(AssistantMessage(text))
+            case FunctionCall():
+                self._add_call(entry.item)
+            case FunctionCallOutput():
+                self._add_stray_result(entry.item)
+            case _:
+                pass
+
+    def _user_content(self, entry: Entry) -> Iterable[UserContent]:
+        assert isinstance(entry.item, Message)
+        for index, part in enumerate(entry.item.content):
+            if isinstance(part, InputImage):
+                if self.capabilities.images:
+                    yield ImageContent(part.image_url, given(part.detail, "auto"))
+                else:
+                    yield TextContent(_UNSEEN_IMAGE)
+            elif isinstance(part, InputAudio) and self.capabilities.audio_in and index in entry.audio:
+                yield AudioContent(bytes(entry.audio[index].data))
+            else:
+                yield TextContent(_part_text(part))
+
+    def _add_call(self, call: FunctionCall) -> None:
+        call_id = call.call_id
+        if not isinstance(call_id, str):
+            return
+        result = self.results.get(call_id)
+        if result is None and call.status == "incomplete":
+            return
+        tool_call = ToolCall(call_id, call.name, call.arguments)
+        self.messages.append(AssistantMessage(tool_calls=(tool_call,)))
+        self.messages.append(ToolMessage(call_id, call.name, NO_RESULT if result is None else result.output))
+
+    def _add_stray_result(self, result: FunctionCallOutput) -> None:
+        belongs = result.call_id in self.calls and self.results[result.call_id] is result
+        if not belongs:
+            self.messages.append(UserMessage((TextContent(f"[result of {result.call_id}] {result.output}"),)))
+
+
+def assistant_text(entry: Entry) -> str:
+    """What an assistant message said; where its audio was cut short, what can have been heard of it."""
+    text = item_text(entry)
+    playout = entry.playout
+    # A truncated item holds its heard words already; a completed one was sent whole.
+    if playout is None or playout.heard_samples is not None or getattr(entry.item, "status", None) == "completed":
+        return text
+    return playout.heard_text(text)
+
+
+def _part_text(part: ContentPart) -> str:
+    match part:
+        case InputText(text=text) | OutputText(text=text):
+            return text
+        case InputAudio(transcript=transcript):
+            return transcript or INAUDIBLE
+        case OutputAudio(transcript=transcript):
+            return given(transcript, "")
+        case InputImage():
+            return _UNSEEN_IMAGE

@@ -1,0 +1,354 @@
+"""One response: its output items, and every event of its life in the documented order.
+
+A response is *announced* (``response.created``), may *wait* for transcripts that its prompt needs, *generates*, and is
+*closed* once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.core.conversation import Conversation, Entry, KeptAudio
+from antiphon.core.effects import Effects
+from antiphon.core.inputs import INPUT_HZ, AudioProduced
+from antiphon.core.outputs import MeasureItem
+from antiphon.core.playout import Playout
+from antiphon.core.prompt import item_text
+from antiphon.core.response_plan import ResponsePlan
+from antiphon.protocol.base import UNSET
+from antiphon.protocol.items import FunctionCall, Item, ItemStatus, Message, OutputAudio, OutputText
+from antiphon.protocol.response import (
+    CachedTokensDetails,
+    InputTokenDetails,
+    OutputTokenDetails,
+    Response,
+    ResponseAudio,
+    ResponseAudioOutput,
+    ResponseError,
+    ResponseStatus,
+    StatusDetails,
+    StatusReason,
+    Usage,
+)
+from antiphon.protocol.server_events import (
+    AudioPart,
+    ConversationItemAdded,
+    ConversationItemDone,
+    RateLimit,
+    RateLimitsUpdated,
+    ResponseContentPartAdded,
+    ResponseContentPartDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseFunctionCallArgumentsDelta,
+    ResponseFunctionCallArgumentsDone,
+    ResponseOutputAudioDelta,
+    ResponseOutputAudioDone,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputAudioTranscriptDone,
+    ResponseOutputItemAdded,
+    ResponseOutputItemDone,
+    ResponseOutputTextDelta,
+    ResponseOutputTextDone,
+    TextPart,
+)
+from antiphon.vocabulary.llm import TokenUsage
+
+__all__ = ["ActiveResponse", "Outcome"]
+
+_MS_PER_AUDIO_TOKEN = 50
+_UNLIMITED = 1_000_000_000
+"""A server of one's own has no rate limit; clients expect the event all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a response ends."""
+
+    status: ResponseStatus
+    reason: StatusReason | None = None
+    error: ResponseError | None = None
+
+    @property
+    def details(self) -> StatusDetails | None:
+        if self.status == "completed" or self.status == "in_progress":
+            return None
+        return StatusDetails(type=self.status, reason=self.reason or UNSET, error=self.error or UNSET)
+
+
+@dataclass(slots=True)
+class _OpenMessage:
+    entry: Entry
+    output_index: int
+    text_start: int
+    """Where its text begins in the text of the whole response."""
+    pieces: list[str] = field(default_factory=list)
+    length: int = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(slots=True)
+class _OpenCall:
+    entry: Entry
+    output_index: int
+    call_id: str
+    name: str
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.pieces)
+
+
+class ActiveResponse:
+    """A response between ``response.created`` and ``response.done``."""
+
+    def __init__(
+        self,
+        plan: ResponsePlan,
+        entries: list[Entry],
+        *,
+        conversation: Conversation | None,
+        conversation_id: str,
+        effects: Effects,
+    ) -> None:
+        """``entries``: the prompt's items as they were when it was asked for; ``conversation`` None: out of band."""
+        self.id = effects.new_id("resp")
+        self.plan = plan
+        self.entries = entries
+        self.generating = False
+        self.retried = False
+        self.first_item_id = effects.new_id("item")
+        self._conversation = conversation
+        self._conversation_id = conversation_id if conversation is not None else None
+        self._effects = effects
+        self._output: list[_OpenMessage | _OpenCall] = []
+        self._calls: dict[int, _OpenCall] = {}
+        self._text_length = 0
+        self._audio_samples = 0
+
+    @property
+    def waiting(self) -> bool:
+        """It needs the transcript of audio that is still being heard."""
+        return any(entry.pending for entry in self.entries)
+
+    @property
+    def has_output(self) -> bool:
+        return bool(self._output)
+
+    def owns(self, item_id: str) -> bool:
+        return any(out.entry.id == item_id for out in self._output)
+
+    def announce(self) -> None:
+        self._effects.emit(
+            ResponseCreated(event_id=self._effects.event_id(), response=self._wire(Outcome("in_progress"), None))
+        )
+
+    # --- while it generates ----------------------------------------------------------------------------------------
+
+    def add_text(self, text: str) -> None:
+        last = self._output[-1] if self._output else None
+        message = last if isinstance(last, _OpenMessage) else self._open_message()
+        message.pieces.append(text)
+        message.length += len(text)
+        self._text_length += len(text)
+        kind = ResponseOutputTextDelta if self.plan.modality == "text" else ResponseOutputAudioTranscriptDelta
+        self._effects.emit(
+            kind(
+                event_id=self._effects.event_id(),
+                response_id=self.id,
+                item_id=message.entry.id,
+                output_index=message.output_index,
+                content_index=0,
+                delta=text,
+                obfuscation=self._effects.padding(text),
+            )
+        )
+
+    def add_call(self, index: int, name: str, arguments_delta: str) -> None:
+        call = self._calls.get(index) or self._open_call(index, name)
+        if not arguments_delta:
+            return
+        call.pieces.append(arguments_delta)
+        self._effects.emit(
+            ResponseFunctionCallArgumentsDelta(
+                event_id=self._effects.event_id(),
+                response_id=self.id,
+                item_id=call.entry.id,
+                output_index=call.output_index,
+                call_id=call.call_id,
+                delta=arguments_delta,
+                obfuscation=self._effects.padding(arguments_delta),
+            )
+        )
+
+    def add_audio(self, spoken: AudioProduced) -> Entry | None:
+        """Send speech. Returns the entry that grew; None if no message speaks that text."""
+        message = self._message_at(spoken.text_start)
+        if message is None or message.entry.playout is None:
+            return None
+        start = min(max(0, spoken.text_start - message.text_start), message.length)
+        end = min(max(0, spoken.text_end - message.text_start), message.length)
+        message.entry.playout.sent(spoken.samples, start, end)
+        self._audio_samples += spoken.samples
+        kept = message.entry.audio.setdefault(0, KeptAudio(bytearray(), self.plan.format.type))
+        kept.data += spoken.audio
+        self._effects.emit(
+            ResponseOutputAudioDelta(
+                event_id=self._effects.event_id(),
+                response_id=self.id,
+                item_id=message.entry.id,
+                output_index=message.output_index,
+                content_index=0,
+                delta=spoken.audio,
+            )
+        )
+        return message.entry
+
+    def _message_at(self, text_start: int) -> _OpenMessage | None:
+        messages = [out for out in self._output if isinstance(out, _OpenMessage)]
+        return next((out for out in reversed(messages) if out.text_start <= text_start), None)
+
+    def _open_message(self) -> _OpenMessage:
+        item_id = self._effects.new_id("item") if self._output else self.first_item_id
+        item = Message(id=item_id, status="in_progress", role="assistant", content=[])
+        entry = Entry(item, item_id, playout=Playout() if self.plan.modality == "audio" else None)
+        message = _OpenMessage(entry, len(self._output), self._text_length)
+        self._open(message)
+        part = TextPart(text="") if self.plan.modality == "text" else AudioPart(transcript="")
+        self._effects.emit(
+            ResponseContentPartAdded(
+                event_id=self._effects.event_id(),
+                response_id=self.id,
+                item_id=item_id,
+                output_index=message.output_index,
+                content_index=0,
+                part=part,
+            )
+        )
+        return message
+
+    def _open_call(self, index: int, name: str) -> _OpenCall:
+        item_id = self._effects.new_id("item") if self._output else self.first_item_id
+        call_id = self._effects.new_id("call")
+        item = FunctionCall(id=item_id, status="in_progress", name=name, call_id=call_id, arguments="")
+        call = _OpenCall(Entry(item, item_id), len(self._output), call_id, name)
+        self._calls[index] = call
+        self._open(call)
+        return call
+
+    def _open(self, out: _OpenMessage | _OpenCall) -> None:
+        self._output.append(out)
+        self._effects.emit(
+            ResponseOutputItemAdded(
+                event_id=self._effects.event_id(),
+                response_id=self.id,
+                output_index=out.output_index,
+                item=out.entry.item,
+            )
+        )
+        if self._conversation is not None:
+            previous = self._conversation.add(out.entry)
+            self._effects.emit(
+                ConversationItemAdded(event_id=self._effects.event_id(), previous_item_id=previous, item=out.entry.item)
+            )
+
+    # --- its end ---------------------------------------------------------------------------------------------------
+
+    def close(self, outcome: Outcome, usage: TokenUsage) -> None:
+        """Every ``*.done`` with what exists, then ``response.done`` and ``rate_limits.updated``."""
+        status: ItemStatus = "completed" if outcome.status == "completed" else "incomplete"
+        for out in self._output:
+            self._close_item(out, status)
+        self._effects.emit(
+            ResponseDone(event_id=self._effects.event_id(), response=self._wire(outcome, self._usage(usage)))
+        )
+        limit = RateLimit(name="tokens", limit=_UNLIMITED, remaining=_UNLIMITED, reset_seconds=0.0)
+        self._effects.emit(RateLimitsUpdated(event_id=self._effects.event_id(), rate_limits=[limit]))
+
+    def _close_item(self, out: _OpenMessage | _OpenCall, status: ItemStatus) -> None:
+        if isinstance(out, _OpenMessage):
+            item: Item = self._finish_message(out, status)
+        else:
+            item = self._finish_call(out, status)
+        out.entry.item = item
+        if self._conversation is not None and self._conversation.get(out.entry.id) is not None:
+            self._effects.order(MeasureItem(out.entry.id, item_text(out.entry)))
+            previous = self._conversation.previous_id(out.entry.id)
+            self._effects.emit(
+                ConversationItemDone(event_id=self._effects.event_id(), previous_item_id=previous, item=item)
+            )
+        self._effects.emit(
+            ResponseOutputItemDone(
+                event_id=self._effects.event_id(), response_id=self.id, output_index=out.output_index, item=item
+            )
+        )
+
+    def _finish_message(self, out: _OpenMessage, status: ItemStatus) -> Message:
+        place: dict[str, Any] = {
+            "response_id": self.id,
+            "item_id": out.entry.id,
+            "output_index": out.output_index,
+            "content_index": 0,
+        }
+        text = out.text
+        effects = self._effects
+        if self.plan.modality == "text":
+            effects.emit(ResponseOutputTextDone(event_id=effects.event_id(), text=text, **place))
+            part: TextPart | AudioPart = TextPart(text=text)
+            content: OutputText | OutputAudio = OutputText(text=text)
+        else:
+            effects.emit(ResponseOutputAudioDone(event_id=effects.event_id(), **place))
+            effects.emit(ResponseOutputAudioTranscriptDone(event_id=effects.event_id(), transcript=text, **place))
+            part = AudioPart(transcript=text)
+            content = OutputAudio(transcript=text)
+        effects.emit(ResponseContentPartDone(event_id=effects.event_id(), part=part, **place))
+        return Message(id=out.entry.id, status=status, role="assistant", content=[content])
+
+    def _finish_call(self, out: _OpenCall, status: ItemStatus) -> FunctionCall:
+        arguments = out.arguments
+        self._effects.emit(
+            ResponseFunctionCallArgumentsDone(
+                event_id=self._effects.event_id(),
+                response_id=self.id,
+                item_id=out.entry.id,
+                output_index=out.output_index,
+                call_id=out.call_id,
+                name=out.name,
+                arguments=arguments,
+            )
+        )
+        return FunctionCall(id=out.entry.id, status=status, name=out.name, call_id=out.call_id, arguments=arguments)
+
+    def _usage(self, usage: TokenUsage) -> Usage:
+        """The model's own count; spoken output as the API counts it, one token for 50 ms."""
+        audio = self._audio_samples * 1000 // INPUT_HZ // _MS_PER_AUDIO_TOKEN
+        output = usage.output_tokens + audio
+        return Usage(
+            total_tokens=usage.input_tokens + output,
+            input_tokens=usage.input_tokens,
+            output_tokens=output,
+            input_token_details=InputTokenDetails(
+                text_tokens=usage.input_tokens,
+                cached_tokens=usage.cached_tokens,
+                cached_tokens_details=CachedTokensDetails(text_tokens=usage.cached_tokens),
+            ),
+            output_token_details=OutputTokenDetails(text_tokens=usage.output_tokens, audio_tokens=audio),
+        )
+
+    def _wire(self, outcome: Outcome, usage: Usage | None) -> Response:
+        plan = self.plan
+        return Response(
+            id=self.id,
+            status=outcome.status,
+            status_details=outcome.details,
+            output=[] if outcome.status == "in_progress" else [out.entry.item for out in self._output],
+            conversation_id=self._conversation_id,
+            output_modalities=[plan.modality],
+            max_output_tokens=plan.max_output_tokens,
+            audio=ResponseAudio(output=ResponseAudioOutput(format=plan.format, voice=plan.voice)),
+            usage=usage,
+            metadata=plan.metadata,
+        )

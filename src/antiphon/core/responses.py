@@ -1,0 +1,263 @@
+"""All responses of a session: at most one in the default conversation, some beside it, and the automatic one to come.
+
+An *automatic* response (turn detection with ``create_response``) is announced only when its turns' transcripts are
+there and hold words. A client's ``response.create`` is announced at once and waits for the transcripts that its prompt
+needs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from antiphon.core.conversation import Conversation, Entry
+from antiphon.core.effects import Effects
+from antiphon.core.inputs import GenerationEnded
+from antiphon.core.limits import Limits
+from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
+from antiphon.core.prompt import estimated_tokens, fitting, messages_of
+from antiphon.core.response import ActiveResponse, Outcome
+from antiphon.core.response_plan import ResponsePlan, plan_response
+from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.response import ResponseError, ResponseOverrides, StatusReason
+from antiphon.protocol.session_config import RealtimeSession, TurnDetection
+from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
+from antiphon.vocabulary.llm import LlmCapabilities, LlmRequest, TokenUsage
+
+__all__ = ["Responses"]
+
+_NOTHING = TokenUsage()
+_ERROR_TYPES = {
+    EngineErrorKind.OVERLOADED: ("rate_limit_exceeded", "rate_limit_exceeded"),
+    EngineErrorKind.BAD_INPUT: ("invalid_request_error", "invalid_value"),
+    EngineErrorKind.CONTEXT_OVERFLOW: ("invalid_request_error", "context_length_exceeded"),
+}
+
+
+@dataclass(slots=True)
+class _Automatic:
+    """User turns that wait for their answer."""
+
+    turns: list[Entry]
+    interrupts: bool
+    """It ends a response that is still running when its words are known."""
+
+
+class Responses:
+    def __init__(
+        self,
+        effects: Effects,
+        conversation: Conversation,
+        limits: Limits,
+        capabilities: LlmCapabilities,
+        conversation_id: str,
+    ) -> None:
+        self._effects = effects
+        self._conversation = conversation
+        self._conversation_id = conversation_id
+        self._limits = limits
+        self._capabilities = capabilities
+        self._default: ActiveResponse | None = None
+        self._out_of_band: dict[str, ActiveResponse] = {}
+        self._automatic: _Automatic | None = None
+        self.user_speaks = False
+        """Set by the session: between ``speech_started`` and the end of that turn."""
+
+    # --- who there is ----------------------------------------------------------------------------------------------
+
+    @property
+    def default(self) -> ActiveResponse | None:
+        return self._default
+
+    def find(self, response_id: str) -> ActiveResponse | None:
+        if self._default is not None and self._default.id == response_id:
+            return self._default
+        return self._out_of_band.get(response_id)
+
+    def _all(self) -> Iterator[ActiveResponse]:
+        if self._default is not None:
+            yield self._default
+        yield from list(self._out_of_band.values())
+
+    # --- asked for by the client -----------------------------------------------------------------------------------
+
+    def plan(self, session: RealtimeSession, overrides: ResponseOverrides) -> ResponsePlan:
+        """Check a ``response.create`` against the settings and the responses that run; changes nothing."""
+        plan = plan_response(session, overrides, self._limits)
+        if plan.conversation == "auto" and self._default is not None:
+            raise ProtocolError(
+                "conversation_already_has_active_response",
+                f"Conversation already has an active response in progress: {self._default.id}. "
+                "Wait until the response is finished before creating a new one.",
+            )
+        if plan.conversation == "none" and len(self._out_of_band) >= self._limits.out_of_band_responses:
+            raise ProtocolError(
+                "too_many_active_responses",
+                f"{len(self._out_of_band)} responses run beside the conversation, the most that is allowed. "
+                "Wait until one of them is finished.",
+            )
+        return plan
+
+    def create(self, session: RealtimeSession, plan: ResponsePlan, entries: list[Entry] | None) -> None:
+        """Announce a planned response; ``entries``: its own prompt, None: the conversation as it is now."""
+        response = self._begin(plan, entries)
+        if plan.conversation == "auto":
+            # It answers the turns that an automatic response was waiting for.
+            self._automatic = None
+        self._start_if_ready(response)
+
+    def cancel(self, response_id: str | None) -> None:
+        response = self._default if response_id is None else self.find(response_id)
+        if response is None:
+            raise ProtocolError("response_cancel_not_active", "Cancellation failed: no active response found")
+        self._stop(response, "client_cancelled")
+
+    def interrupt_item(self, item_id: str) -> None:
+        """The item of a running response was truncated: its listener has stopped listening."""
+        response = next((response for response in self._all() if response.owns(item_id)), None)
+        if response is not None:
+            self._stop(response, "client_cancelled")
+
+    # --- turns -----------------------------------------------------------------------------------------------------
+
+    def speech_started(self, detection: TurnDetection | None) -> None:
+        """Barge-in: speech that starts now ends the default response, where the session says so."""
+        self.user_speaks = True
+        if detection is not None and detection.interrupt_response and self._default is not None:
+            self._stop(self._default, "turn_detected")
+
+    def turn_ended(self, entry: Entry, detection: TurnDetection) -> None:
+        """A turn was committed; it is answered once its transcript is there."""
+        self.user_speaks = False
+        if not detection.create_response:
+            return
+        turns = [*self._automatic.turns, entry] if self._automatic else [entry]
+        self._automatic = _Automatic(turns, detection.interrupt_response)
+
+    def advance(self, session: RealtimeSession) -> None:
+        """Start whatever has all it needs: call after every change of transcripts, turns or responses."""
+        for response in self._all():
+            self._start_if_ready(response)
+        automatic = self._automatic
+        if automatic is None or self.user_speaks or any(turn.pending for turn in automatic.turns):
+            return
+        failed = any("failed" in turn.transcripts.values() for turn in automatic.turns)
+        if not failed and not any(turn.user_text().strip() for turn in automatic.turns):
+            self._automatic = None
+            return
+        if self._default is not None:
+            if not automatic.interrupts:
+                return
+            self._stop(self._default, "turn_detected")
+        self._automatic = None
+        response = self._begin(plan_response(session, ResponseOverrides(), self._limits), None)
+        if failed:
+            self._fail(response, EngineFault(EngineErrorKind.FAILED, message="The speech could not be transcribed."))
+        else:
+            self._start_if_ready(response)
+
+    def transcript_failed(self, entry: Entry, fault: EngineFault) -> None:
+        """Responses that waited for these words cannot be given."""
+        for response in self._all():
+            if not response.generating and entry in response.entries:
+                self._fail(response, fault)
+
+    # --- generation ------------------------------------------------------------------------------------------------
+
+    def ended(self, fact: GenerationEnded) -> None:
+        response = self.find(fact.response_id)
+        if response is None:
+            return
+        if fact.fault is None:
+            self._close(response, _outcome(fact), fact.usage)
+        elif fact.fault.kind is EngineErrorKind.CONTEXT_OVERFLOW and not response.has_output and not response.retried:
+            response.retried = True
+            self._order_start(response)
+        else:
+            self._close(response, _failure(fact.fault), fact.usage)
+
+    def stop_all(self) -> None:
+        """The session ends; nobody is left to be told."""
+        for response in self._all():
+            self._effects.order(StopResponse(response.id))
+        self._default = None
+        self._out_of_band.clear()
+        self._automatic = None
+
+    # --- steps -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, plan: ResponsePlan, entries: list[Entry] | None) -> ActiveResponse:
+        default = plan.conversation == "auto"
+        response = ActiveResponse(
+            plan,
+            list(self._conversation) if entries is None else entries,
+            conversation=self._conversation if default else None,
+            conversation_id=self._conversation_id,
+            effects=self._effects,
+        )
+        if default:
+            self._default = response
+        else:
+            self._out_of_band[response.id] = response
+        response.announce()
+        return response
+
+    def _start_if_ready(self, response: ActiveResponse) -> None:
+        if response.generating or response.waiting:
+            return
+        response.generating = True
+        self._order_start(response)
+
+    def _order_start(self, response: ActiveResponse) -> None:
+        plan = response.plan
+        speech = None
+        if plan.modality == "audio":
+            speech = SpeechOrder(response.first_item_id, plan.voice, plan.speed, plan.format.type)
+        self._effects.order(StartResponse(response.id, self._request(response), speech))
+
+    def _request(self, response: ActiveResponse) -> LlmRequest:
+        plan = response.plan
+        specs = plan.tool_specs
+        limit = plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None
+        fixed = estimated_tokens(plan.instructions) + sum(
+            estimated_tokens(f"{spec.name} {spec.description} {spec.parameters}") for spec in specs
+        )
+        reserve = min(limit or self._limits.output_reserve_tokens, self._limits.context_tokens // 2)
+        budget = self._limits.context_tokens - reserve - fixed
+        if response.retried:
+            budget //= 2
+        entries = fitting(response.entries, budget_tokens=max(budget, 0), truncation=plan.truncation)
+        return LlmRequest(
+            messages=messages_of(plan.instructions, entries, self._capabilities),
+            tools=specs,
+            tool_choice=plan.llm_tool_choice,
+            max_output_tokens=limit,
+            parallel_tool_calls=plan.parallel_tool_calls,
+        )
+
+    def _stop(self, response: ActiveResponse, reason: StatusReason) -> None:
+        if response.generating:
+            self._effects.order(StopResponse(response.id))
+        self._close(response, Outcome("cancelled", reason), _NOTHING)
+
+    def _fail(self, response: ActiveResponse, fault: EngineFault) -> None:
+        self._close(response, _failure(fault), _NOTHING)
+
+    def _close(self, response: ActiveResponse, outcome: Outcome, usage: TokenUsage) -> None:
+        if response is self._default:
+            self._default = None
+        else:
+            del self._out_of_band[response.id]
+        response.close(outcome, usage)
+
+
+def _outcome(fact: GenerationEnded) -> Outcome:
+    if fact.reason == "length":
+        return Outcome("incomplete", "max_output_tokens")
+    if fact.reason == "content_filter":
+        return Outcome("incomplete", "content_filter")
+    return Outcome("completed")
+
+
+def _failure(fault: EngineFault) -> Outcome:
+    type_, code = _ERROR_TYPES.get(fault.kind, ("server_error", f"engine_{fault.kind}"))
+    message = fault.message or "The response could not be generated."
+    return Outcome("failed", error=ResponseError(type=type_, code=code, message=message))
