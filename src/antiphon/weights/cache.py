@@ -54,6 +54,7 @@ def is_verified(model: Model, file: File, path: Path, *, rehash: bool = False) -
     if not rehash and _records(model).get(str(path)) == _fingerprint(file, found):
         return True
     if sha256_of(path) != file.sha256:
+        _forget(model, path)
         return False
     record(model, file, path)
     return True
@@ -61,8 +62,17 @@ def is_verified(model: Model, file: File, path: Path, *, rehash: bool = False) -
 
 def record(model: Model, file: File, path: Path) -> None:
     """Remember that ``path`` was verified. Where the cache cannot be written, it is hashed again next time."""
+    _write(model, {**_records(model), str(path): _fingerprint(file, path.stat())})
+
+
+def _forget(model: Model, path: Path) -> None:
+    records = _records(model)
+    if str(path) in records:
+        _write(model, {known: records[known] for known in records if known != str(path)})
+
+
+def _write(model: Model, records: Mapping[str, Any]) -> None:
     marker = _marker(model)
-    records = {**_records(model), str(path): _fingerprint(file, path.stat())}
     scratch = marker.with_name(f"{marker.name}.{os.getpid()}")
     with suppress(OSError):
         marker.parent.mkdir(parents=True, exist_ok=True)

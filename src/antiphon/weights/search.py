@@ -45,7 +45,7 @@ def get(name: str) -> Model:
     names = [model.name for model in MODELS]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise WeightsError(f"there is no model {name!r}{hint} Known are: {', '.join(names)}")
+    raise WeightsError(f"there is no model {name!r}{hint} (known: {', '.join(names)})")
 
 
 def status(name: str, *, rehash: bool = False) -> Status:
