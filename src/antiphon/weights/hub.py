@@ -16,7 +16,6 @@ from antiphon.weights.part_file import PartFile
 
 __all__ = ["Hub", "HubError"]
 
-_PIECE_BYTES = 1 << 18
 _ATTEMPTS = 5
 _TROUBLES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, ImportError)
 """What httpx raises for a bad network, a bad proxy setting, or a proxy kind that it has no package for."""
@@ -77,7 +76,7 @@ class Hub:
             return
         with self._response(upstream, part.bytes) as response:
             _align(response, upstream, file, part)
-            for piece in response.iter_raw(_PIECE_BYTES):
+            for piece in response.iter_raw():
                 if part.bytes + len(piece) > file.bytes:
                     raise HubError(f"{_name(upstream.host)}: sends more than the {file.bytes} bytes of the file")
                 part.write(piece)
