@@ -1,14 +1,15 @@
 """Engines by name. Built-in engines and those of third parties come through the same door: entry points.
 
-Groups: ``antiphon.vad``, ``antiphon.turn_judge``, ``antiphon.stt``, ``antiphon.llm``, ``antiphon.tts``. The value is a factory
-``(options: Mapping[str, Any]) -> Engine``; it is loaded only when its engine is selected, and imports what is heavy inside.
+Groups: ``antiphon.vad``, ``antiphon.turn_judge``, ``antiphon.stt``, ``antiphon.llm``, ``antiphon.tts``. The value is a
+factory ``(options: Mapping[str, Any]) -> Engine``; it is loaded only when its engine is selected, and imports what is
+heavy inside.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata, util
-from typing import Any
+from typing import Any, TypeVar
 
 from antiphon.engines.base import Engine
 from antiphon.engines.errors import EngineSettingsError
@@ -34,6 +35,7 @@ DEFAULTS: Mapping[EngineKind, Sequence[str]] = {
 """For each kind, what ``auto`` tries, in order."""
 
 Factory = Callable[[Mapping[str, Any]], Engine]
+_F = TypeVar("_F", bound=Factory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,10 @@ class Requirements:
     """Names in the weights manifest, by the engine's options."""
 
 
-def requires(
-    *modules: str, weights: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()
-) -> Callable[[Factory], Factory]:
+def requires(*modules: str, weights: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()) -> Callable[[_F], _F]:
     """Mark a factory with its requirements."""
 
-    def mark(factory: Factory) -> Factory:
+    def mark(factory: _F) -> _F:
         factory.requirements = Requirements(modules, weights)  # type: ignore[attr-defined]
         return factory
 
