@@ -74,6 +74,11 @@ class InputBuffer:
         return len(self._audio) / _BYTES_PER_SAMPLE / INPUT_HZ * 1000
 
     @property
+    def silence_duration_ms(self) -> int:
+        """The silence that closes a turn."""
+        return self._settings.silence_duration_ms
+
+    @property
     def audio_bytes(self) -> int:
         return len(self._audio)
 

@@ -282,7 +282,8 @@ class Session:
             )
         )
         entry = self._commit(event.at_sample, now)
-        self._effects.order(TurnClosed(entry.id, _ms(self._buffer.end_sample - event.at_sample)))
+        lag_ms = _ms(self._buffer.end_sample - event.at_sample)
+        self._effects.order(TurnClosed(entry.id, self._buffer.silence_duration_ms + lag_ms))
         if isinstance(self._settings, RealtimeSession):
             self._responses.turn_ended(entry, detection)
         self._after_change()

@@ -1,0 +1,59 @@
+"""What the runtime reports: synchronous, cheap, never audio or words."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+__all__ = ["NullObserver", "Observer", "Outcome", "SessionSummary", "TurnLatencies"]
+
+Outcome: TypeAlias = Literal["closed", "lost", "expired", "slow_client", "shutdown", "failed"]
+"""How a session ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLatencies:
+    """One answered turn, in milliseconds from the last voiced sample; None where that stage did not happen."""
+
+    session_id: str
+    response_id: str
+    status: str
+    committed_ms: int | None = None
+    transcript_ms: int | None = None
+    first_text_ms: int | None = None
+    first_audio_ms: int | None = None
+    done_ms: int | None = None
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    session_id: str
+    connection_id: str
+    outcome: Outcome
+    duration_s: float
+    turns: int
+    errors: int
+
+
+class Observer(Protocol):
+    def session_started(self, session_id: str, connection_id: str) -> None: ...
+    def session_ended(self, summary: SessionSummary) -> None: ...
+    def turn_finished(self, latencies: TurnLatencies) -> None: ...
+    def client_error(self, session_id: str, code: str) -> None: ...
+    def unknown_field(self, connection_id: str, path: str) -> None:
+        """Once per connection and name; ``path`` comes from the client."""
+
+    def vad_batch(self, seconds: float, windows: int) -> None: ...
+    def fault(self, session_id: str, error: BaseException) -> None:
+        """A bug of ours ended this session."""
+
+
+class NullObserver:
+    """Observes nothing."""
+
+    def session_started(self, session_id: str, connection_id: str) -> None: ...
+    def session_ended(self, summary: SessionSummary) -> None: ...
+    def turn_finished(self, latencies: TurnLatencies) -> None: ...
+    def client_error(self, session_id: str, code: str) -> None: ...
+    def unknown_field(self, connection_id: str, path: str) -> None: ...
+    def vad_batch(self, seconds: float, windows: int) -> None: ...
+    def fault(self, session_id: str, error: BaseException) -> None: ...

@@ -1,0 +1,156 @@
+"""All sessions of one process: admission, what they share, and their common end."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Literal
+
+from antiphon.core.config import SessionConfig, realtime_session, transcription_session
+from antiphon.protocol.session_config import SessionObject
+from antiphon.runtime.budget import ByteBudget
+from antiphon.runtime.engines import Engines
+from antiphon.runtime.ids import new_id
+from antiphon.runtime.observer import Observer
+from antiphon.runtime.orchestrator import Orchestrator
+from antiphon.runtime.settings import RuntimeSettings
+from antiphon.runtime.transport import Transport
+from antiphon.runtime.vad_batch import VadBatcher
+
+__all__ = ["Admission", "Opening", "Sessions"]
+
+_BALANCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a client asked for its session."""
+
+    kind: Literal["realtime", "transcription"]
+    model: str
+    connection_id: str
+
+
+class Admission:
+    """A place for one session; leaving the ``with`` block gives it back."""
+
+    def __init__(self, sessions: "Sessions") -> None:
+        self._sessions = sessions
+
+    def __enter__(self) -> "Admission":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sessions.leave()
+
+
+class Sessions:
+    """``run`` it in a task for as long as the server lives; ``serve`` each connection that was admitted."""
+
+    def __init__(self, engines: Engines, settings: RuntimeSettings, observer: Observer) -> None:
+        self._engines = engines
+        self._settings = _fitted(settings, engines)
+        self._observer = observer
+        self._batcher = VadBatcher(engines.vad, observer)
+        self._decoding = ByteBudget(settings.decode_budget_bytes)
+        self._running: set[Orchestrator] = set()
+        self._admitted = 0
+        self._empty = asyncio.Event()
+        self._draining = False
+        self._limited = False
+
+    @property
+    def active(self) -> int:
+        return self._admitted
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def try_admit(self) -> Admission | None:
+        """A place, or None where the process is full or shutting down."""
+        if self._draining or self._admitted >= self._settings.max_sessions:
+            return None
+        self._admitted += 1
+        self._empty.clear()
+        return Admission(self)
+
+    def leave(self) -> None:
+        self._admitted -= 1
+        if not self._admitted:
+            self._empty.set()
+
+    async def run(self) -> None:
+        """What the sessions share: the detector's batches and the audio budget."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._batcher.run(), name="vad")
+            tasks.create_task(self._balance(), name="audio budget")
+
+    async def serve(self, transport: Transport, opening: Opening) -> None:
+        """One admitted session, to its end. Never raises for a fault of the session."""
+        orchestrator = Orchestrator(
+            transport,
+            self._config(opening),
+            engines=self._engines,
+            batcher=self._batcher,
+            settings=self._settings,
+            observer=self._observer,
+            decoding=self._decoding,
+            connection_id=opening.connection_id,
+        )
+        self._running.add(orchestrator)
+        try:
+            await orchestrator.run()
+        finally:
+            self._running.discard(orchestrator)
+
+    async def drain(self, drain_s: float) -> None:
+        """Admit nobody; give the sessions ``drain_s`` to finish, then close them."""
+        self._draining = True
+        if not self._admitted:
+            return
+        try:
+            async with asyncio.timeout(drain_s):
+                await self._empty.wait()
+        except TimeoutError:
+            for orchestrator in list(self._running):
+                orchestrator.end(1001, "The server is shutting down.", "shutdown")
+            async with asyncio.timeout(10):
+                await self._empty.wait()
+
+    def _config(self, opening: Opening) -> SessionConfig:
+        now = int(time.time())
+        limits = self._settings.limits
+        session: SessionObject
+        if opening.kind == "transcription":
+            session = transcription_session(id=new_id("sess"), created_at_unix_s=now, max_s=limits.session_max_s)
+        else:
+            session = realtime_session(
+                id=new_id("sess"),
+                model=opening.model,
+                created_at_unix_s=now,
+                max_s=limits.session_max_s,
+                instructions=self._settings.instructions,
+            )
+        return SessionConfig(session, now, self._engines.llm.capabilities, self._settings.partials)
+
+    async def _balance(self) -> None:
+        """Where all sessions together keep too much audio, those above the fair share are cut to it."""
+        while True:
+            await asyncio.sleep(_BALANCE_S)
+            total = sum(orchestrator.session.audio_bytes for orchestrator in self._running)
+            over = total > self._settings.process_audio_bytes
+            if over or self._limited:
+                share = self._settings.process_audio_bytes // max(1, len(self._running))
+                budget = share if over else self._settings.limits.audio_bytes
+                for orchestrator in list(self._running):
+                    orchestrator.set_audio_budget(budget)
+            self._limited = over
+
+
+def _fitted(settings: RuntimeSettings, engines: Engines) -> RuntimeSettings:
+    """The prompt is built for the model that is there."""
+    limits = replace(settings.limits, context_tokens=engines.llm.capabilities.context_tokens)
+    return replace(settings, limits=limits)

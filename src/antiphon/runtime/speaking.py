@@ -1,0 +1,148 @@
+"""One response: the language model's words go to the core at once, and clause by clause to speech."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+from antiphon.audio.g711 import encode_alaw, encode_ulaw
+from antiphon.audio.rechunk import GrowingRechunker, delta_sizes_bytes
+from antiphon.audio.resample import Resampler
+from antiphon.core.inputs import INPUT_HZ, AudioProduced, GenerationEnded, TextProduced, ToolCallProduced
+from antiphon.core.outputs import SpeechOrder, StartResponse
+from antiphon.engines.base import CallContext, LanguageModel, TextToSpeech
+from antiphon.engines.errors import EngineError
+from antiphon.protocol.session_config import FormatName
+from antiphon.runtime.text_split import ClauseSplitter
+from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
+from antiphon.vocabulary.llm import FinishReason, GenerationFinished, TextChunk, TokenUsage, ToolCallChunk
+from antiphon.vocabulary.speech import Clause, SpokenAudio
+
+__all__ = ["Fact", "Speaking"]
+
+Fact = TextProduced | ToolCallProduced | AudioProduced | GenerationEnded
+
+_G711_HZ = 8_000
+_ENCODERS: dict[FormatName, Callable[[bytes], bytes]] = {
+    "audio/pcm": bytes,
+    "audio/pcmu": encode_ulaw,
+    "audio/pcma": encode_alaw,
+}
+_NO_ANSWER = EngineFault(EngineErrorKind.FAILED, message="The model ended without an answer.")
+
+
+class Speaking:
+    """Performs one ``StartResponse``: run it in a task; cancel the task to stop."""
+
+    def __init__(
+        self,
+        order: StartResponse,
+        llm: LanguageModel,
+        tts: TextToSpeech,
+        report: Callable[[Fact], None],
+        session_id: str,
+    ) -> None:
+        self._order = order
+        self._llm = llm
+        self._tts = tts
+        self._report = report
+        self._session_id = session_id
+        self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue()
+        self._finished: GenerationFinished | None = None
+
+    async def run(self) -> None:
+        fault: EngineFault | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._think())
+                if self._order.speech is not None:
+                    tasks.create_task(self._speak(self._order.speech))
+        except* EngineError as errors:
+            fault = _first(errors).fault
+        if self._finished is None:
+            self._ended("stop", TokenUsage(), fault or _NO_ANSWER)
+        else:
+            self._ended(self._finished.reason, self._finished.usage, fault)
+
+    def _ended(self, reason: FinishReason, usage: TokenUsage, fault: EngineFault | None) -> None:
+        self._report(GenerationEnded(self._order.response_id, reason, usage, fault))
+
+    async def _think(self) -> None:
+        response_id = self._order.response_id
+        splitter = ClauseSplitter()
+        context = CallContext(self._session_id)
+        async with aclosing(self._llm.generate(self._order.request, context=context)) as chunks:
+            async for chunk in chunks:
+                match chunk:
+                    case TextChunk():
+                        self._report(TextProduced(response_id, chunk.text))
+                        self._say(splitter.push(chunk.text))
+                    case ToolCallChunk():
+                        self._report(ToolCallProduced(response_id, chunk.index, chunk.name, chunk.arguments_delta))
+                    case GenerationFinished():
+                        self._finished = chunk
+        self._say(splitter.finish())
+        self._clauses.put_nowait(None)
+
+    def _say(self, clauses: list[Clause]) -> None:
+        for clause in clauses:
+            self._clauses.put_nowait(clause)
+
+    async def _speak(self, speech: SpeechOrder) -> None:
+        # A response without words (a tool call) never reaches the speech engine.
+        first = await self._clauses.get()
+        if first is None:
+            return
+        wire = _Wire(self._order.response_id, speech.format, self._tts.sample_rate_hz)
+        context = CallContext(self._session_id, item_id=speech.item_id)
+        stream = self._tts.synthesize(self._spoken(first), voice=speech.voice, speed=speech.speed, context=context)
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                for fact in wire.push(piece):
+                    self._report(fact)
+                await asyncio.sleep(0)
+        for fact in wire.flush():
+            self._report(fact)
+
+    async def _spoken(self, first: Clause) -> AsyncIterator[Clause]:
+        clause: Clause | None = first
+        while clause is not None:
+            yield clause
+            clause = await self._clauses.get()
+
+
+class _Wire:
+    """From an engine's speech to pieces of 40 to 200 ms in the response's output format."""
+
+    def __init__(self, response_id: str, format: FormatName, engine_hz: int) -> None:
+        self._response_id = response_id
+        self._encode = _ENCODERS[format]
+        self._hz = INPUT_HZ if format == "audio/pcm" else _G711_HZ
+        self._resampler = Resampler(engine_hz, self._hz)
+        self._pieces = GrowingRechunker(delta_sizes_bytes(self._hz))
+        self._span = (0, 0)
+
+    def push(self, spoken: SpokenAudio) -> list[AudioProduced]:
+        facts: list[AudioProduced] = []
+        span = (spoken.text_start, spoken.text_end)
+        if span != self._span:
+            # A piece never holds the speech of two spans, so that what was heard can be told.
+            facts = self._facts([self._pieces.flush()])
+            self._span = span
+        return facts + self._facts(self._pieces.push(self._resampler.push(spoken.pcm)))
+
+    def flush(self) -> list[AudioProduced]:
+        pieces = self._pieces.push(self._resampler.flush())
+        return self._facts([*pieces, self._pieces.flush()])
+
+    def _facts(self, pieces: list[bytes]) -> list[AudioProduced]:
+        return [
+            AudioProduced(self._response_id, self._encode(pcm), len(pcm) // 2 * INPUT_HZ // self._hz, *self._span)
+            for pcm in pieces
+            if pcm
+        ]
+
+
+def _first(errors: BaseExceptionGroup[EngineError]) -> EngineError:
+    for error in errors.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("an exception group is never empty")
