@@ -101,6 +101,7 @@ class PartFile:
             self._stream.close()
             self.path.unlink()
             raise WeightsError(f"what arrived of {final.name} is not the file of the manifest (its sha256 differs)")
+        self.rewind(self.mark())
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
