@@ -1,0 +1,394 @@
+"""The checks that only one kind of engine has find the engine that breaks their rule."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from antiphon.engines.base import Samples
+from antiphon.engines.errors import EngineError
+from antiphon.engines.registry import EngineKind
+from antiphon.testing import conformance
+from antiphon.testing.clock import run_virtual
+from antiphon.testing.conformance import ContractError
+from antiphon.testing.scripted import (
+    ScriptedLlm,
+    ScriptedStt,
+    ScriptedTts,
+    ScriptedTurnJudge,
+    ScriptedVad,
+    engines,
+)
+from antiphon.vocabulary.errors import EngineErrorKind
+from antiphon.vocabulary.llm import (
+    GenerationFinished,
+    LlmCapabilities,
+    LlmRequest,
+    TextChunk,
+    TokenUsage,
+    ToolCallChunk,
+)
+from antiphon.vocabulary.speech import Clause, SpokenAudio, Transcript
+
+VAD, JUDGE, STT, LLM, TTS = (
+    EngineKind.VAD,
+    EngineKind.TURN_JUDGE,
+    EngineKind.STT,
+    EngineKind.LLM,
+    EngineKind.TTS,
+)
+
+
+@dataclass
+class Broken:
+    kind: EngineKind
+    check: str
+    engine: Callable[[], Any]
+    finding: str
+    """Part of what the check says."""
+
+
+def with_attribute(kind: EngineKind, name: str, value: object) -> Callable[[], Any]:
+    def build() -> Any:
+        engine = engines()[kind]
+        setattr(engine, name, value)
+        return engine
+
+    return build
+
+
+class BadVad(ScriptedVad):
+    def __init__(self, spoil: Callable[["BadVad", Samples, Any, Samples], Any]) -> None:
+        super().__init__()
+        self.spoil = spoil
+        self.last: Samples = np.zeros(1, np.float32)
+
+    def detect(self, windows: Samples, states: Any) -> Any:
+        return self.spoil(self, windows, states, super().detect(windows, states))
+
+
+def remembering_the_last_call(vad: BadVad, windows: Samples, states: Any, result: Samples) -> Samples:
+    heard, vad.last = vad.last, result
+    return np.maximum(result, np.float32(heard[0] / 2))
+
+
+def louder_in_a_batch(vad: BadVad, windows: Samples, states: Any, result: Samples) -> Samples:
+    return result if len(result) == 1 else result * np.float32(0.99)
+
+
+def by_place(vad: BadVad, windows: Samples, states: Any, result: Samples) -> Samples:
+    return np.where(np.arange(len(result)) > 1, np.float32(0), result)
+
+
+def writing_into_the_windows(vad: BadVad, windows: Samples, states: Any, result: Samples) -> Samples:
+    windows *= 2
+    return result
+
+
+VADS = [
+    Broken(VAD, "rate_and_window_are_stated", with_attribute(VAD, "sample_rate_hz", 0), "sample_rate_hz is 0"),
+    Broken(VAD, "rate_and_window_are_stated", with_attribute(VAD, "window_samples", 0.5), "window_samples is 0.5"),
+    *(
+        Broken(VAD, check, partial(BadVad, spoil), finding)
+        for check, spoil, finding in (
+            ("probabilities_have_shape_type_and_range", lambda v, w, s, r: list(r), "returned list, no array"),
+            ("probabilities_have_shape_type_and_range", lambda v, w, s, r: r.astype(np.float64), "is float64"),
+            ("probabilities_have_shape_type_and_range", lambda v, w, s, r: r[:, np.newaxis], "shape is (1, 1)"),
+            ("probabilities_have_shape_type_and_range", lambda v, w, s, r: r * 2, "outside 0..1"),
+            ("probabilities_have_shape_type_and_range", lambda v, w, s, r: r * np.float32("nan"), "outside 0..1"),
+            ("a_batch_gives_what_its_rows_give_alone", louder_in_a_batch, "differs by 0.0100"),
+            ("a_batch_gives_what_its_rows_give_alone", by_place, "differs by 1.0000"),
+            ("sessions_do_not_hear_each_other", remembering_the_last_call, "beside another session"),
+            ("windows_are_not_changed", writing_into_the_windows, "wrote into the windows"),
+        )
+    ),
+]
+
+
+class BadJudge(ScriptedTurnJudge):
+    def __init__(self, answer: Callable[[Samples], Any]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def judge(self, samples: Samples, **options: Any) -> Any:
+        return self.answer(samples)
+
+
+def writing_into_the_audio(samples: Samples) -> float:
+    samples *= 2
+    return 0.5
+
+
+JUDGES = [
+    Broken(JUDGE, check, partial(BadJudge, answer), finding)
+    for check, answer, finding in (
+        ("any_length_of_audio_is_judged", lambda samples: 1.5, "1.5, outside 0..1"),
+        ("any_length_of_audio_is_judged", lambda samples: float("nan"), "nan, outside 0..1"),
+        ("any_length_of_audio_is_judged", lambda samples: True, "True, no float"),
+        ("any_length_of_audio_is_judged", lambda samples: 1 / len(samples), "ZeroDivisionError came out"),
+        ("the_audio_is_not_changed", writing_into_the_audio, "wrote into the samples"),
+    )
+]
+
+FINAL = Transcript("one two", is_final=True)
+
+
+def early(text: str) -> Transcript:
+    return Transcript(text, is_final=False)
+
+
+class NeedsWholeSamples(ScriptedStt):
+    async def transcribe(self, audio: Any, **options: Any) -> Any:
+        size = 0
+        async for chunk in audio:
+            size += len(np.frombuffer(chunk, "<i2"))
+        yield Transcript("x", is_final=True)
+
+
+class DividesByLength(ScriptedStt):
+    async def transcribe(self, audio: Any, **options: Any) -> Any:
+        size = sum([len(chunk) async for chunk in audio])
+        yield Transcript(f"{1 / size}", is_final=True)
+
+
+class KnowsEnglishOnly(ScriptedStt):
+    async def transcribe(self, audio: Any, *, context: Any, options: Any) -> Any:
+        async for _ in audio:
+            pass
+        yield Transcript({"en": "x", None: "x"}[options.language], is_final=True)
+
+
+class TellsItsPath(ScriptedStt):
+    async def transcribe(self, audio: Any, **options: Any) -> Any:
+        size = sum([len(chunk) async for chunk in audio])
+        if size < 1000:
+            raise EngineError(EngineErrorKind.BAD_INPUT, "cannot read /var/lib/model.bin")
+        yield FINAL
+
+
+class TextsOnly(ScriptedStt):
+    async def transcribe(self, audio: Any, **options: Any) -> Any:
+        async for _ in audio:
+            pass
+        yield "one two"
+
+
+def hears(check: str, script: list[Any], finding: str) -> Broken:
+    return Broken(STT, check, lambda: ScriptedStt([script]), finding)
+
+
+STTS = [
+    Broken(STT, "the_rate_is_stated", with_attribute(STT, "sample_rate_hz", None), "sample_rate_hz is None"),
+    hears("without_partials_only_the_final_comes", [early("one"), FINAL], "1 partials came"),
+    hears("partials_extend_each_other", [early("one"), early("won two"), FINAL], "'won two' does not extend 'one'"),
+    hears("partials_extend_each_other", [early("one")], "there were 0 final transcripts"),
+    hears("partials_extend_each_other", [FINAL, FINAL], "there were 2 final transcripts"),
+    hears("partials_extend_each_other", [FINAL, early("one")], "is not the last"),
+    Broken(STT, "partials_extend_each_other", TextsOnly, "no Transcript"),
+    Broken(STT, "audio_may_come_in_chunks_of_any_size", NeedsWholeSamples, "ValueError came out"),
+    Broken(STT, "poor_audio_gives_a_transcript_or_an_engine_error", DividesByLength, "ZeroDivisionError came out"),
+    Broken(STT, "poor_audio_gives_a_transcript_or_an_engine_error", TellsItsPath, "not safe to show"),
+    Broken(STT, "any_options_give_a_transcript_or_an_engine_error", KnowsEnglishOnly, "KeyError came out"),
+]
+
+
+DONE: Any = "done"
+END = GenerationFinished("stop", TokenUsage())
+
+
+class Obstinate(ScriptedLlm):
+    """Gives the same answer to everything."""
+
+    def __init__(self, *chunks: Any) -> None:
+        super().__init__()
+        self.chunks = chunks
+
+    async def generate(self, request: LlmRequest, **options: Any) -> Any:
+        for chunk in self.chunks:
+            yield chunk
+
+
+class Gone(ScriptedLlm):
+    async def generate(self, request: LlmRequest, **options: Any) -> Any:
+        raise EngineError(EngineErrorKind.UNAVAILABLE, "gone")
+        yield
+
+
+class Miscounting(ScriptedLlm):
+    def __init__(self, result: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.result = result
+
+    async def count(self, texts: Any) -> Any:
+        return self.result(texts)
+
+
+class Forgetful(ScriptedLlm):
+    """Understands only prompts of one kind."""
+
+    async def generate(self, request: LlmRequest, **options: Any) -> Any:
+        if type(request.messages[-1]).__name__ == "ToolMessage":
+            raise KeyError("call_1")
+        yield TextChunk("x")
+        yield END
+
+
+def says(check: str, chunks: list[Any], finding: str) -> Broken:
+    return Broken(LLM, check, lambda: Obstinate(*chunks), finding)
+
+
+def counts(result: Callable[[Any], Any], finding: str) -> Broken:
+    return Broken(LLM, "count_gives_a_number_for_each_text", lambda: Miscounting(result), finding)
+
+
+_CALL = ToolCallChunk(0, "get_weather", "{}")
+_ENDS = "a_generation_ends_with_one_finish"
+_REQUIRED = "a_required_tool_is_called"
+_OVERFLOW = "a_prompt_beyond_the_context_overflows"
+
+LLMS = [
+    Broken(LLM, "capabilities_are_stated", with_attribute(LLM, "capabilities", None), "capabilities are None"),
+    Broken(
+        LLM,
+        "capabilities_are_stated",
+        with_attribute(LLM, "capabilities", LlmCapabilities(context_tokens=0)),
+        "context_tokens is 0",
+    ),
+    says(_ENDS, [TextChunk("x")], "there were 0 GenerationFinished"),
+    says(_ENDS, [END, END], "there were 2 GenerationFinished"),
+    says(_ENDS, [END, TextChunk("x")], "came after GenerationFinished"),
+    says(_ENDS, ["x", END], "yielded 'x'"),
+    says(_ENDS, [GenerationFinished(DONE, TokenUsage())], "the reason is 'done'"),
+    says(_ENDS, [replace(END, reason="tool_calls")], "there is no call"),
+    says(_ENDS, [replace(END, usage=TokenUsage(input_tokens=-1))], "a token count is -1"),
+    says(_ENDS, [replace(END, usage=TokenUsage(1, 2, 0))], "more tokens were cached"),
+    says("output_stays_within_its_limit", [replace(END, usage=TokenUsage(1, 0, 6))], "6 tokens came, 5 were allowed"),
+    says(_REQUIRED, [TextChunk("Bern"), END], "no tool was called"),
+    says(_REQUIRED, [ToolCallChunk(0, "", "{"), _CALL, END], "has no name"),
+    says(_REQUIRED, [replace(_CALL, index=1), END], "call 1 follows call -1"),
+    says(_REQUIRED, [_CALL, replace(_CALL, name="get_time"), END], "'get_weather' became 'get_time'"),
+    says(_REQUIRED, [replace(_CALL, name="get_rich"), END], "a tool was called that is not there"),
+    says("a_named_tool_is_called", [_CALL, END], "instead of get_time: ['get_weather']"),
+    says("no_tool_is_called_where_none_is_allowed", [_CALL, END], "these were called: ['get_weather']"),
+    Broken(LLM, "tool_results_are_understood", Forgetful, "KeyError came out"),
+    counts(lambda texts: tuple(map(len, texts)), "no list"),
+    counts(lambda texts: [len(text) for text in texts if text], "4 numbers for 5 texts"),
+    counts(lambda texts: [len(text) / 4 for text in texts], "a count is 0.0"),
+    counts(lambda texts: [len(text) - 1 for text in texts], "a count is -1"),
+    counts(lambda texts: [7 for _ in texts], "longer texts do not have more tokens"),
+    counts(lambda texts: [*map(len, texts)] or [0], "count([]) is not []"),
+    says(_OVERFLOW, [TextChunk("x"), END], "tokens was answered"),
+    Broken(LLM, _OVERFLOW, Gone, "refused as unavailable"),
+    Broken(LLM, "strange_prompts_give_an_answer_or_an_engine_error", Forgetful, "IndexError came out"),
+]
+
+
+class BadVoice(ScriptedTts):
+    """Speaks every clause as the pieces that it is told to, or fails."""
+
+    def __init__(self, pieces: Callable[[Clause, int], list[Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self.pieces = pieces
+
+    async def synthesize(self, clauses: Any, **options: Any) -> Any:
+        offset = 0
+        async for clause in clauses:
+            for piece in self.pieces(clause, offset):
+                yield piece
+            offset += len(clause.text)
+
+
+class WaitsForTheWholeText(ScriptedTts):
+    async def synthesize(self, clauses: Any, **options: Any) -> Any:
+        text = "".join([clause.text async for clause in clauses])
+        yield SpokenAudio(b"\0\0", 0, len(text))
+
+
+class HasSomethingToSay(ScriptedTts):
+    async def synthesize(self, clauses: Any, **options: Any) -> Any:
+        yield SpokenAudio(b"\0\0", 0, 0)
+
+
+class KnowsItsVoicesOnly(ScriptedTts):
+    async def synthesize(self, clauses: Any, *, voice: str, **options: Any) -> Any:
+        self.voices.index(voice)
+        yield SpokenAudio(b"\0\0", 0, 0)
+
+
+class DumbInOneVoice(ScriptedTts):
+    async def synthesize(self, clauses: Any, *, voice: str, **options: Any) -> Any:
+        if voice != "high":
+            yield SpokenAudio(b"\0\0", 0, 0)
+
+
+class SlowerWhenFast(ScriptedTts):
+    async def synthesize(self, clauses: Any, *, speed: float, **options: Any) -> Any:
+        yield SpokenAudio(b"\0\0" * int(1000 * speed), 0, 0)
+
+
+def whole(clause: Clause, offset: int, *, pcm: Any = b"\0\0", start: int = 0, end: int = 0) -> list[SpokenAudio]:
+    return [SpokenAudio(pcm, offset + start, offset + len(clause.text) + end)]
+
+
+def _not_spoken(clause: Clause, offset: int) -> list[SpokenAudio]:
+    return [] if "test" in clause.text else whole(clause, offset)
+
+
+def _latin_only(clause: Clause, offset: int) -> list[SpokenAudio]:
+    clause.spoken.encode("latin-1")
+    return whole(clause, offset)
+
+
+_SPANS = "speech_is_whole_samples_with_spans_in_order"
+_SILENT = "a_clause_with_no_spoken_form_is_silent"
+
+VOICES = [
+    Broken(TTS, "rate_and_voices_are_stated", with_attribute(TTS, "sample_rate_hz", 24000.0), "is 24000.0"),
+    Broken(TTS, "rate_and_voices_are_stated", with_attribute(TTS, "voices", ()), "voices are ()"),
+    Broken(TTS, "rate_and_voices_are_stated", with_attribute(TTS, "voices", ("a", "")), "not all of them names"),
+    Broken(TTS, "rate_and_voices_are_stated", with_attribute(TTS, "voices", ("a", "a")), "one of them twice"),
+    *(
+        Broken(TTS, check, partial(BadVoice, pieces), finding)
+        for check, pieces, finding in (
+            (_SPANS, lambda clause, at: [clause.text], "no SpokenAudio"),
+            (_SPANS, lambda clause, at: whole(clause, at, pcm=bytearray(2)), "bytearray, not bytes"),
+            (_SPANS, lambda clause, at: whole(clause, at, pcm=b"\0"), "half a sample"),
+            (_SPANS, lambda clause, at: whole(clause, at, start=99), "runs backwards"),
+            (_SPANS, lambda clause, at: whole(clause, at, end=9), "lies beyond"),
+            (_SPANS, lambda clause, at: whole(clause, 0), "lies before"),
+            (_SPANS, _not_spoken, "no piece speaks the clause 'a test. '"),
+            (_SILENT, whole, "audio came for the silent clause: span (0, 12)"),
+            (_SILENT, lambda clause, at: [], "the clause beside it was not spoken"),
+            ("strange_texts_are_spoken_or_refused", _latin_only, "UnicodeEncodeError came out"),
+        )
+    ),
+    Broken(TTS, _SILENT, HasSomethingToSay, "span (0, 0)"),
+    Broken(TTS, "no_clause_gives_no_speech", HasSomethingToSay, "1 pieces came"),
+    Broken(TTS, "clauses_are_spoken_as_they_come", WaitsForTheWholeText, "no end after"),
+    Broken(TTS, "an_unknown_voice_is_mapped", KnowsItsVoicesOnly, "ValueError came out"),
+    Broken(TTS, "an_unknown_voice_is_mapped", DumbInOneVoice, "the voice 'high' says nothing"),
+    Broken(TTS, "speed_shortens_speech", SlowerWhenFast, "1500 bytes became 3000"),
+]
+
+BROKEN = [*VADS, *JUDGES, *STTS, *LLMS, *VOICES]
+
+
+@pytest.mark.parametrize(
+    "broken", [pytest.param(row, id=f"{place}-{row.kind}-{row.check}") for place, row in enumerate(BROKEN)]
+)
+def test_a_check_finds_the_engine_that_breaks_its_rule(broken: Broken) -> None:
+    (check,) = (check for check in conformance.checks_for(broken.kind) if check.name == broken.check)
+    with pytest.raises(ContractError) as found:
+        run_virtual(check(broken.engine()))
+    assert broken.finding in str(found.value)
+    assert check.rule in str(found.value)
+
+
+def test_every_check_of_one_kind_is_shown_to_find_something() -> None:
+    checks = [(kind, check.name) for kind in EngineKind for check in conformance.checks_for(kind)]
+    kinds = Counter(name for _, name in checks)
+    assert {(row.kind, row.check) for row in BROKEN} == {(kind, name) for kind, name in checks if kinds[name] == 1}
