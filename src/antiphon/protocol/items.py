@@ -20,8 +20,12 @@ __all__ = [
     "McpApprovalRequest",
     "McpApprovalResponse",
     "McpCall",
+    "McpError",
+    "McpHttpError",
     "McpListTools",
+    "McpProtocolError",
     "McpToolDescription",
+    "McpToolExecutionError",
     "Message",
     "OutputAudio",
     "OutputText",
@@ -102,6 +106,23 @@ class McpListTools(Wire, tag="mcp_list_tools", kw_only=True, frozen=True):
     id: ItemId | Absent | None = UNSET
 
 
+class McpProtocolError(Wire, tag="protocol_error", kw_only=True, frozen=True):
+    code: int
+    message: str
+
+
+class McpToolExecutionError(Wire, tag="tool_execution_error", kw_only=True, frozen=True):
+    message: str
+
+
+class McpHttpError(Wire, tag="http_error", kw_only=True, frozen=True):
+    code: int
+    message: str
+
+
+McpError: TypeAlias = McpProtocolError | McpToolExecutionError | McpHttpError
+
+
 class McpCall(Wire, tag="mcp_call", kw_only=True, frozen=True):
     server_label: str
     name: str
@@ -109,7 +130,7 @@ class McpCall(Wire, tag="mcp_call", kw_only=True, frozen=True):
     id: ItemId | Absent | None = UNSET
     approval_request_id: Opt[str] = UNSET
     output: Opt[str] = UNSET
-    error: Any = UNSET
+    error: Opt[McpError] = UNSET
 
 
 class McpApprovalRequest(Wire, tag="mcp_approval_request", kw_only=True, frozen=True):

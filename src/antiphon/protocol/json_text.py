@@ -7,7 +7,7 @@ numbers that no double or 64-bit integer holds, lone surrogates. All refusals ar
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 from antiphon.protocol.errors import ProtocolError
 
@@ -154,18 +154,18 @@ def _parse(parser: json.JSONDecoder, text: str, noun: str) -> Any:
 
 
 def _refuse_marked(value: object) -> NoReturn:
-    path, marked = next((path, leaf) for path, leaf in _leaves(value) if isinstance(leaf, _Marked))
-    _refuse(value, path, marked.complaint)
+    trail, marked = next((trail, leaf) for trail, leaf in _leaves(value) if isinstance(leaf, _Marked))
+    _refuse(value, trail, marked.complaint)
 
 
 def _refuse_lone_surrogates(value: dict[str, Any]) -> None:
-    for path, leaf in _leaves(value):
+    for trail, leaf in _leaves(value):
         if isinstance(leaf, str) and _is_broken(leaf):
-            _refuse(value, path, "the text is not valid Unicode; it holds a lone surrogate")
+            _refuse(value, trail, "the text is not valid Unicode; it holds a lone surrogate")
 
 
-def _refuse(value: object, path: str, complaint: str) -> NoReturn:
-    where = shown(path) or None
+def _refuse(value: object, trail: "_Trail", complaint: str) -> NoReturn:
+    where = shown(_path(trail)) or None
     message = f"Invalid value for '{where}': {complaint}." if where else f"Invalid value: {complaint}."
     raise ProtocolError("invalid_value", message, where, event_id=readable_event_id(value))
 
@@ -178,15 +178,27 @@ def _is_broken(text: str) -> bool:
     return False
 
 
-def _leaves(root: object) -> Iterator[tuple[str, object]]:
-    """Every key and every value that is no container, with its path; without recursion."""
-    pending: list[tuple[str, object]] = [("", root)]
+_Trail: TypeAlias = tuple["_Trail", str | int] | None
+"""The way to a place, innermost step first: paths are spelled out only when they are told to someone."""
+
+
+def _path(trail: _Trail) -> str:
+    steps: list[str | int] = []
+    while trail:
+        trail, step = trail
+        steps.append(step)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(steps)).removeprefix(".")
+
+
+def _leaves(root: object) -> Iterator[tuple[_Trail, object]]:
+    """Every key and every value that is no container, with the way to it; without recursion."""
+    pending: list[tuple[_Trail, object]] = [(None, root)]
     while pending:
-        path, value = pending.pop()
+        trail, value = pending.pop()
         if isinstance(value, dict):
-            yield from ((path, key) for key in value)
-            pending.extend((f"{path}.{key}" if path else key, child) for key, child in value.items())
+            yield from ((trail, key) for key in value)
+            pending.extend(((trail, key), child) for key, child in value.items())
         elif isinstance(value, list):
-            pending.extend((f"{path}[{index}]", child) for index, child in enumerate(value))
+            pending.extend(((trail, index), child) for index, child in enumerate(value))
         else:
-            yield path, value
+            yield trail, value

@@ -19,9 +19,13 @@ __all__ = [
     "AudioUpdate",
     "FormatName",
     "FunctionTool",
+    "Include",
     "InputTranscription",
     "InputTranscriptionUpdate",
+    "MaxOutputTokens",
+    "McpApprovalFilter",
     "McpTool",
+    "McpToolFilter",
     "Modality",
     "NoiseReduction",
     "NoiseReductionUpdate",
@@ -35,6 +39,7 @@ __all__ = [
     "ServerVad",
     "SessionObject",
     "SessionUpdateBody",
+    "Speed",
     "Tool",
     "ToolChoice",
     "ToolChoiceFunction",
@@ -58,6 +63,16 @@ Unit: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
 DurationMs: TypeAlias = Annotated[int, Meta(ge=0, le=600_000)]
 IdleTimeoutMs: TypeAlias = Annotated[int, Meta(ge=5_000, le=30_000)]
 MaxOutputTokens: TypeAlias = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
+ConnectorId: TypeAlias = Literal[
+    "connector_dropbox",
+    "connector_gmail",
+    "connector_googlecalendar",
+    "connector_googledrive",
+    "connector_microsoftteams",
+    "connector_outlookcalendar",
+    "connector_outlookemail",
+    "connector_sharepoint",
+]
 Delay: TypeAlias = Literal["minimal", "low", "medium", "high", "xhigh"]
 
 
@@ -182,17 +197,27 @@ class FunctionTool(Wire, tag="function", kw_only=True, frozen=True):
     parameters: Opt[dict[str, Any]] = UNSET
 
 
+class McpToolFilter(Wire, kw_only=True, frozen=True):
+    tool_names: Opt[list[str]] = UNSET
+    read_only: Opt[bool] = UNSET
+
+
+class McpApprovalFilter(Wire, kw_only=True, frozen=True):
+    always: Opt[McpToolFilter] = UNSET
+    never: Opt[McpToolFilter] = UNSET
+
+
 class McpTool(Wire, tag="mcp", kw_only=True, frozen=True):
     server_label: str
     server_url: Opt[str] = UNSET
-    connector_id: Opt[str] = UNSET
+    connector_id: Opt[ConnectorId] = UNSET
     tunnel_id: Opt[str] = UNSET
     authorization: Opt[str] = UNSET
     headers: Opt[dict[str, str]] = UNSET
     server_description: Opt[str] = UNSET
-    allowed_tools: Opt[list[str] | dict[str, Any]] = UNSET
+    allowed_tools: Opt[list[str] | McpToolFilter] = UNSET
     allowed_callers: Opt[list[Literal["direct", "programmatic"]]] = UNSET
-    require_approval: Opt[Literal["always", "never"] | dict[str, Any]] = UNSET
+    require_approval: Opt[Literal["always", "never"] | McpApprovalFilter] = UNSET
     defer_loading: Opt[bool] = UNSET
 
 
@@ -238,11 +263,11 @@ Tracing: TypeAlias = Literal["auto"] | TracingConfiguration
 class PromptReference(Wire, kw_only=True, frozen=True):
     id: str
     version: Opt[str] = UNSET
-    variables: Opt[dict[str, Any]] = UNSET
+    variables: Opt[dict[str, str | dict[str, Any]]] = UNSET
 
 
 class Reasoning(Wire, kw_only=True, frozen=True):
-    effort: Opt[Literal["none", "minimal", "low", "medium", "high", "xhigh"]] = UNSET
+    effort: Opt[Literal["minimal", "low", "medium", "high", "xhigh"]] = UNSET
 
 
 class AudioUpdate(Wire, kw_only=True, frozen=True):
