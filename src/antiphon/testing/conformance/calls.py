@@ -175,11 +175,12 @@ async def computation_ends_within_residual_ms(calls: Calls, engine: Any, materia
         await anext(stream, None)
     await _settled(residual_s, before, "closed after its first result")
 
-    async with asyncio.TaskGroup() as tasks:
-        call = _Consumer(calls.heavy(engine, material, context()), tasks)
-        await asyncio.sleep(0.05)
-        await call.cancelled_in_s()
-    await _settled(residual_s, before, "cancelled before its first result")
+    for delay_s in (0.05, 0.3):
+        async with asyncio.TaskGroup() as tasks:
+            call = _Consumer(calls.heavy(engine, material, context()), tasks)
+            await asyncio.sleep(delay_s)
+            await call.cancelled_in_s()
+        await _settled(residual_s, before, f"cancelled after {delay_s * 1000:.0f} ms")
 
 
 async def closed_calls_use_up_nothing(calls: Calls, engine: Any, material: Material) -> None:

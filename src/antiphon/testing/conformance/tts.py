@@ -34,7 +34,7 @@ async def rate_and_voices_are_stated(engine: TextToSpeech, material: Material) -
 
 
 async def speech_is_whole_samples_with_spans_in_order(engine: TextToSpeech, material: Material) -> None:
-    """Pieces are whole samples; their spans go forward, stay within the text given so far, and reach every clause."""
+    """Pieces are whole samples; their spans go forward, stay within the text, and reach every clause."""
     _hold(engine, await _speak(engine, _CLAUSES), material)
 
 
