@@ -1,0 +1,195 @@
+"""The official Python client, unmodified, drives a server process; every event it gets is valid for it."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from openai.types.realtime import RealtimeConversationItemUserMessageParam
+
+from antiphon.testing.wire import assert_valid_server_event
+from tests.support.audio import chunks, silence_ms, tone_ms
+from tests.support.server import ServerProcess
+
+pytestmark = pytest.mark.e2e
+
+Scenario = Callable[["Client"], Awaitable[None]]
+
+
+class Client:
+    """The official connection, with every event checked and kept."""
+
+    def __init__(self, connection: AsyncRealtimeConnection) -> None:
+        self.connection = connection
+        self.events: list[dict[str, Any]] = []
+
+    async def next(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv_bytes(), 20))
+        assert_valid_server_event(event)
+        self.events.append(event)
+        return event
+
+    async def until(self, type: str) -> dict[str, Any]:
+        while (event := await self.next())["type"] != type:
+            pass
+        return event
+
+    async def say(self, text: str) -> None:
+        item = RealtimeConversationItemUserMessageParam(
+            type="message", role="user", content=[{"type": "input_text", "text": text}]
+        )
+        await self.connection.conversation.item.create(item=item)
+
+    async def speak(self, pcm: bytes) -> None:
+        for chunk in chunks(pcm, 100):
+            await self.connection.input_audio_buffer.append(audio=base64.b64encode(chunk).decode())
+
+    @property
+    def types(self) -> list[str]:
+        """Types of all events so far, runs of the same type as one."""
+        types = [event["type"] for event in self.events]
+        return [one for index, one in enumerate(types) if index == 0 or types[index - 1] != one]
+
+    def audio(self) -> bytes:
+        deltas = [event["delta"] for event in self.events if event["type"] == "response.output_audio.delta"]
+        return b"".join(base64.b64decode(delta) for delta in deltas)
+
+
+@asynccontextmanager
+async def connected(server: ServerProcess) -> AsyncIterator[Client]:
+    async with (
+        AsyncOpenAI(base_url=server.base_url, api_key="any") as openai,
+        openai.realtime.connect(model="gpt-realtime") as connection,
+    ):
+        client = Client(connection)
+        assert (await client.next())["type"] == "session.created"
+        yield client
+
+
+async def a_text_turn(client: Client) -> None:
+    await client.connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+    await client.until("session.updated")
+    await client.say("hello")
+    await client.connection.response.create()
+    done = await client.until("response.done")
+    assert done["response"]["output"][0]["content"] == [{"type": "output_text", "text": "You said: hello"}]
+    assert (await client.next())["type"] == "rate_limits.updated"
+    assert client.types[2:] == [
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+        "rate_limits.updated",
+    ]
+
+
+async def a_spoken_turn(client: Client) -> None:
+    await client.speak(silence_ms(500) + tone_ms(900) + silence_ms(1200))
+    done = await client.until("response.done")
+    assert done["response"]["status"] == "completed"
+    assert len(client.audio()) > 24_000
+    spoken = [one for one in client.types if one.startswith(("input_audio_buffer", "conversation.item", "response.c"))]
+    assert spoken[:6] == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+
+
+async def a_function_call(client: Client) -> None:
+    await client.connection.session.update(
+        session={
+            "type": "realtime",
+            "output_modalities": ["text"],
+            "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object"}}],
+        }
+    )
+    await client.say('call weather {"city": "Paris"}')
+    await client.connection.response.create()
+    call = (await client.until("response.done"))["response"]["output"][0]
+    assert (call["type"], call["name"], json.loads(call["arguments"])) == (
+        "function_call",
+        "weather",
+        {"city": "Paris"},
+    )
+    await client.connection.conversation.item.create(
+        item={"type": "function_call_output", "call_id": call["call_id"], "output": "sunny"}
+    )
+    await client.connection.response.create()
+    text = (await client.until("response.done"))["response"]["output"][0]["content"][0]["text"]
+    assert text == "The tool says: sunny"
+
+
+async def cancelling(client: Client) -> None:
+    await client.say("say one\nhang")
+    await client.connection.response.create()
+    await client.until("response.output_audio_transcript.delta")
+    await client.connection.response.cancel()
+    done = await client.until("response.done")
+    details = done["response"]["status_details"]
+    assert (done["response"]["status"], details["reason"]) == ("cancelled", "client_cancelled")
+
+
+async def errors(client: Client) -> None:
+    await client.connection.response.cancel(event_id="mine")
+    error = (await client.until("error"))["error"]
+    assert (error["code"], error["event_id"]) == ("response_cancel_not_active", "mine")
+    await client.connection.input_audio_buffer.commit()
+    assert (await client.until("error"))["error"]["code"] == "input_audio_buffer_commit_empty"
+    await a_text_turn_after(client)
+
+
+async def a_text_turn_after(client: Client) -> None:
+    await client.say("still there?")
+    await client.connection.response.create(response={"output_modalities": ["text"]})
+    assert (await client.until("response.done"))["response"]["status"] == "completed"
+
+
+async def truncating(client: Client) -> None:
+    await client.say("long 30")
+    await client.connection.response.create()
+    item = (await client.until("response.done"))["response"]["output"][0]
+    await client.connection.conversation.item.truncate(item_id=item["id"], content_index=0, audio_end_ms=500)
+    assert (await client.until("conversation.item.truncated"))["audio_end_ms"] == 500
+    await client.connection.conversation.item.retrieve(item_id=item["id"])
+    kept = (await client.until("conversation.item.retrieved"))["item"]["content"][0]
+    assert len(base64.b64decode(kept["audio"])) == 500 * 48
+    assert item["content"][0]["transcript"].startswith(kept["transcript"])
+    assert 0 < len(kept["transcript"]) < len(item["content"][0]["transcript"])
+
+
+async def a_failing_engine(client: Client) -> None:
+    await client.say("fail overloaded")
+    await client.connection.response.create()
+    done = (await client.until("response.done"))["response"]
+    assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "rate_limit_exceeded")
+    await a_text_turn_after(client)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [a_text_turn, a_spoken_turn, a_function_call, cancelling, errors, truncating, a_failing_engine],
+    ids=lambda scenario: scenario.__name__,
+)
+def test_the_official_client(scripted_server: ServerProcess, scenario: Scenario) -> None:
+    async def run() -> None:
+        async with connected(scripted_server) as client:
+            await scenario(client)
+
+    asyncio.run(run())
