@@ -22,7 +22,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from antiphon.core.limits import Limits
 from antiphon.engines.registry import EngineKind
+from antiphon.runtime.settings import RuntimeSettings
 from antiphon.server.hosts import is_loopback, is_origin, points_at
 from antiphon.server.masking import mask
 
@@ -41,6 +43,8 @@ PLACE_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}CACHE_DIR")
 """Variables that say where things are; they stand in no file, so they are no settings."""
 DEFAULT_FILE = "antiphon.toml"
 SECTIONS = tuple(EngineKind)
+_LIMITS = Limits()
+_RUNTIME = RuntimeSettings()
 _NO_NEAREST = "; `antiphon config show` lists all settings"
 MIB = 1024 * 1024
 
@@ -82,17 +86,20 @@ class LimitsSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: int = Field(default=2_000, ge=8, description="Items of a conversation.")
-    parts: int = Field(default=64, ge=1, description="Content parts of an item.")
-    text_bytes: int = Field(default=4 * MIB, ge=1_024, description="Text of a conversation, as UTF-8.")
-    image_bytes: int = Field(default=48 * MIB, ge=0, description="Image data of a conversation, as base64 text.")
-    tools: int = Field(default=128, ge=0, description="Tools of a session or response.")
-    schema_bytes: int = Field(default=256 * 1024, ge=64, description="Tool schemas of a session or response, as JSON.")
-    instructions_bytes: int = Field(default=256 * 1024, ge=0, description="Instructions, as UTF-8.")
-    metadata_pairs: int = Field(default=16, ge=0, description="Pairs in a response's `metadata`.")
-    nesting: int = Field(default=64, ge=8, description="Depth of an event's JSON.")
-    events_per_s: int = Field(default=1_000, ge=10, description="Client events a second, averaged over ten seconds.")
-    out_of_band_responses: int = Field(default=8, ge=0, description="Responses beside the conversation's own.")
+    items: int = Field(default=_LIMITS.items, ge=8, description="Items of a conversation.")
+    parts_per_item: int = Field(default=_LIMITS.parts_per_item, ge=1, description="Content parts of an item.")
+    text_bytes: int = Field(default=_LIMITS.text_bytes, ge=1_024, description="Text of all items, as UTF-8.")
+    image_bytes: int = Field(default=_LIMITS.image_bytes, ge=0, description="Data URLs of all items.")
+    tools: int = Field(default=_LIMITS.tools, ge=0, description="Tools of a session or response.")
+    tools_bytes: int = Field(default=_LIMITS.tools_bytes, ge=64, description="Tools with their schemas, as JSON.")
+    instructions_bytes: int = Field(default=_LIMITS.instructions_bytes, ge=0, description="Instructions, as UTF-8.")
+    nesting: int = Field(default=_LIMITS.nesting, ge=8, description="Depth of an event's JSON.")
+    out_of_band_responses: int = Field(
+        default=_LIMITS.out_of_band_responses, ge=0, description="Responses beside the conversation's own."
+    )
+    transcription_deadline_s: float = Field(
+        default=_LIMITS.transcription_deadline_s, gt=0, description="Time for the transcript of a turn."
+    )
 
 
 class Settings(BaseSettings):
@@ -122,18 +129,37 @@ class Settings(BaseSettings):
     trusted_proxies: Texts = Field(
         default=(), description="Addresses or networks whose `X-Forwarded-*` headers are believed."
     )
-    max_sessions: int = Field(default=64, ge=1, description="Sessions at a time; one more is refused with HTTP 429.")
+    max_sessions: int = Field(
+        default=_RUNTIME.max_sessions, ge=1, description="Sessions at a time; one more is refused with HTTP 429."
+    )
     session_max_s: float = Field(
-        default=3600.0, gt=0, description="Longest session; then `session_expired` and close 1001."
+        default=_LIMITS.session_max_s, gt=0, description="Longest session; then `session_expired` and close 1001."
     )
     drain_s: float = Field(default=10.0, ge=0, description="How long a shutdown waits for responses to finish.")
-    session_audio_bytes: int = Field(default=32 * MIB, ge=MIB, description="Audio kept in memory by one session.")
-    process_audio_bytes: int = Field(default=512 * MIB, ge=MIB, description="Audio kept in memory by all sessions.")
+    instructions: str = Field(
+        default="", description="Instructions of a session until its client sets others; empty: our own."
+    )
+    partials: bool = Field(
+        default=_RUNTIME.partials, description="Make partial transcripts while somebody speaks (costs computation)."
+    )
+    session_audio_bytes: int = Field(
+        default=_LIMITS.audio_bytes, ge=MIB, description="Audio kept in memory by one session."
+    )
+    process_audio_bytes: int = Field(
+        default=_RUNTIME.process_audio_bytes, ge=MIB, description="Audio kept in memory by all sessions."
+    )
     decode_bytes: int = Field(
-        default=64 * MIB, ge=16 * MIB, description="Audio appends being decoded at a time, all sessions."
+        default=_RUNTIME.decode_budget_bytes,
+        ge=16 * MIB,
+        description="Large events being decoded at a time, all sessions.",
     )
     outbox_bytes: int = Field(
-        default=16 * MIB, ge=MIB, description="Events waiting for a slow client; then it is closed with 1013."
+        default=_RUNTIME.outbox_bytes,
+        ge=MIB,
+        description="Events waiting for a client that reads too slowly; then it is closed.",
+    )
+    events_per_s: float = Field(
+        default=_RUNTIME.events_per_s, ge=10, description="Client events a second; more are read later, never lost."
     )
     strict: bool = Field(
         default=False, description="Answer unknown fields with `unknown_parameter` instead of ignoring them."

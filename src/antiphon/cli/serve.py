@@ -1,0 +1,53 @@
+"""``antiphon serve``: settings, weights, engines, then the server until a signal comes."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from antiphon.cli import fetch_progress
+from antiphon.cli.banner import banner
+from antiphon.cli.flags import is_scripted, nested, settings_flags
+from antiphon.server.certificates import certificate_of, tls_context
+from antiphon.server.engines import build_engines, describe, fetch_weights, plan_engines
+from antiphon.server.listen import bind, port_of
+from antiphon.server.logs import configure_logging
+from antiphon.server.serving import serve as serve_until_signal
+from antiphon.server.settings import load_settings
+
+__all__ = ["serve"]
+
+
+@click.command()
+@settings_flags
+def serve(config: Path | None, engines: Sequence[str], pairs: Sequence[str], **given: Any) -> int:
+    """Serve the Realtime API. Fetches the weights that are missing first."""
+    settings = load_settings(nested(engines, pairs, given), config=config)
+    configure_logging(settings.log_format, settings.log_level)
+    plan = plan_engines(settings, scripted=is_scripted(engines))
+    certificate = certificate_of(settings)
+    tls = tls_context(certificate) if certificate is not None else None
+    sockets = bind(settings.host, settings.port)
+    fetch_weights(plan, fetch_progress.for_stderr)
+    began_s = time.monotonic()
+    built = build_engines(plan)
+    lines = banner(
+        settings,
+        port=port_of(sockets),
+        authority=certificate.authority if certificate is not None else None,
+        engines=describe(built),
+        notes=plan.notes,
+        is_scripted=plan.is_scripted,
+    )
+    click.echo("\n".join(lines))
+
+    def say_ready() -> None:
+        click.echo(f"Ready after {time.monotonic() - began_s:.1f} s. Ctrl-C stops; twice, at once.")
+
+    failure = asyncio.run(serve_until_signal(settings, built, sockets, tls, on_ready=say_ready))
+    if failure:
+        raise click.ClickException(failure)
+    return 0

@@ -1,0 +1,179 @@
+"""What the server counts and logs. Labels come from closed sets; ids stand in log lines only, words and audio never."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import get_args
+
+from antiphon.engines.base import Engine
+from antiphon.engines.registry import EngineKind
+from antiphon.runtime.observer import Outcome, SessionSummary, TurnLatencies
+from antiphon.runtime.sessions import Opening
+from antiphon.server.logs import escaped, log_line
+from antiphon.server.loop_lag import LAG_BUCKETS_S
+from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
+
+__all__ = ["ERROR_CODES", "REFUSALS", "ServerObserver"]
+
+_LOG = logging.getLogger(__name__)
+
+REFUSALS = ("invalid_api_key", "capacity", "not_ready", "bad_request")
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
+STATUSES = ("completed", "cancelled", "failed", "incomplete")
+STAGES = ("committed", "transcript", "first_text", "first_audio", "done")
+ERROR_CODES = (
+    "array_above_max_length",
+    "cannot_update_voice",
+    "context_length_exceeded",
+    "conversation_already_has_active_response",
+    "input_audio_buffer_commit_empty",
+    "invalid_event",
+    "invalid_json",
+    "invalid_type",
+    "invalid_value",
+    "item_create_duplicate_item_id",
+    "item_create_invalid_previous_item_id",
+    "item_delete_invalid_item_id",
+    "item_retrieve_invalid_item_id",
+    "item_truncate_invalid_item_id",
+    "missing_required_parameter",
+    "rate_limit_exceeded",
+    "response_cancel_not_active",
+    "server_error",
+    "session_expired",
+    "string_above_max_length",
+    "too_many_active_responses",
+    "unknown_parameter",
+    "unsupported_content_type",
+)
+_SESSION_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
+_VAD_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+_STATM = Path("/proc/self/statm")
+
+
+class ServerObserver:
+    """Receives what the runtime reports; owns the process's metrics."""
+
+    def __init__(self) -> None:
+        self.registry = registry = Registry()
+        self._openings: dict[str, tuple[Opening, str]] = {}
+        self._sessions = registry.counter(
+            "antiphon_sessions_total", "Sessions ended, by outcome.", {"outcome": OUTCOMES}
+        )
+        self._session_s = registry.histogram(
+            "antiphon_session_seconds", "Length of sessions.", buckets=_SESSION_BUCKETS_S
+        )
+        self._refusals = registry.counter(
+            "antiphon_refusals_total", "Connections refused before a session, by reason.", {"reason": REFUSALS}
+        )
+        self._turns = registry.counter("antiphon_turns_total", "Responses ended, by status.", {"status": STATUSES})
+        self._turn_s = registry.histogram(
+            "antiphon_turn_seconds",
+            "From the last voiced sample (or the request) until a stage of the turn.",
+            {"stage": STAGES},
+            buckets=LATENCY_BUCKETS_S,
+        )
+        self._output_tokens = registry.counter("antiphon_output_tokens_total", "Tokens generated.")
+        self._errors = registry.counter("antiphon_errors_total", "Error events sent, by code.", {"code": ERROR_CODES})
+        self._unknown = registry.counter("antiphon_unknown_fields_total", "Names of unknown fields, once a connection.")
+        self._faults = registry.counter("antiphon_faults_total", "Sessions ended by a defect of the server.")
+        self._vad_s = registry.histogram("antiphon_vad_batch_seconds", "Time of a VAD batch.", buckets=_VAD_BUCKETS_S)
+        self._vad_windows = registry.counter("antiphon_vad_windows_total", "VAD windows computed.")
+        self.loop_lag = registry.histogram(
+            "antiphon_event_loop_lag_seconds", "How late timers of the event loop fire.", buckets=LAG_BUCKETS_S
+        )
+        registry.gauge("antiphon_process_cpu_seconds", "CPU time of this process.", read=time.process_time)
+        registry.gauge("antiphon_process_resident_bytes", "Memory of this process.", read=resident_bytes)
+
+    def watch(self, engines: Mapping[EngineKind, Engine], active: Callable[[], int]) -> None:
+        """Add the gauges of what exists only once the engines and sessions do."""
+        self.registry.gauge("antiphon_sessions", "Sessions now.", read=lambda: float(active()))
+        for kind, engine in engines.items():
+            if isinstance(getattr(engine, "load", None), int):
+                self.registry.gauge(
+                    f"antiphon_{kind.value}_load",
+                    f"Calls that the {kind.value} engine is working on or keeps waiting.",
+                    read=lambda engine=engine: float(engine.load),  # type: ignore[misc]
+                )
+
+    def refused(self, reason: str, connection_id: str, client: str) -> None:
+        """A handshake was answered with an error. ``client`` is escaped already."""
+        self._refusals.add(reason=reason)
+        log_line(_LOG, "connection_refused", connection=connection_id, client=client, reason=reason)
+
+    def opened(self, opening: Opening, client: str) -> None:
+        """A connection is about to become a session; remembered for its line in the log."""
+        self._openings[opening.connection_id] = (opening, client)
+
+    def closed(self, opening: Opening) -> None:
+        """A connection is over, whatever became of its session."""
+        self._openings.pop(opening.connection_id, None)
+
+    def session_started(self, session_id: str, connection_id: str) -> None:
+        log_line(_LOG, "session_started", logging.DEBUG, session=session_id, connection=connection_id)
+
+    def session_ended(self, summary: SessionSummary) -> None:
+        self._sessions.add(outcome=summary.outcome)
+        self._session_s.observe(summary.duration_s)
+        opening, client = self._openings.get(summary.connection_id, (None, None))
+        log_line(
+            _LOG,
+            "session_ended",
+            session=summary.session_id,
+            connection=summary.connection_id,
+            kind=opening.kind if opening else None,
+            model=escaped(opening.model) if opening else None,
+            client=client,
+            outcome=summary.outcome,
+            duration_s=summary.duration_s,
+            turns=summary.turns,
+            errors=summary.errors,
+        )
+
+    def turn_finished(self, latencies: TurnLatencies) -> None:
+        self._turns.add(status=latencies.status)
+        self._output_tokens.add(latencies.output_tokens)
+        times = {stage: getattr(latencies, f"{stage}_ms") for stage in STAGES}
+        for stage, at_ms in times.items():
+            if at_ms is not None:
+                self._turn_s.observe(at_ms / 1000, stage=stage)
+        log_line(
+            _LOG,
+            "turn_finished",
+            session=latencies.session_id,
+            response=latencies.response_id,
+            status=latencies.status,
+            **{f"{stage}_ms": at_ms for stage, at_ms in times.items()},
+            output_tokens=latencies.output_tokens,
+        )
+
+    def client_error(self, session_id: str, code: str) -> None:
+        self._errors.add(code=code)
+        log_line(_LOG, "client_error", logging.DEBUG, session=session_id, code=escaped(code))
+
+    def unknown_field(self, connection_id: str, path: str) -> None:
+        self._unknown.add()
+        log_line(_LOG, "unknown_field", connection=connection_id, field=escaped(path))
+
+    def vad_batch(self, seconds: float, windows: int) -> None:
+        self._vad_s.observe(seconds)
+        self._vad_windows.add(windows)
+
+    def fault(self, session_id: str, error: BaseException) -> None:
+        self._faults.add()
+        _LOG.error("session_fault", exc_info=error, extra={"antiphon_fields": {"session": session_id}})
+
+
+def resident_bytes() -> float:
+    """Memory of this process now, or (without a proc file system) at its most."""
+    try:
+        import resource  # not there on Windows
+    except ImportError:
+        return 0.0
+    try:
+        return float(int(_STATM.read_text().split()[1]) * resource.getpagesize())
+    except (OSError, ValueError, IndexError):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return float(most if sys.platform == "darwin" else most * 1024)

@@ -1,0 +1,51 @@
+"""The server's settings in the words of the runtime."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from antiphon.core.limits import Limits
+from antiphon.engines.base import (
+    Engine,
+    LanguageModel,
+    SpeechToText,
+    TextToSpeech,
+    TurnJudge,
+    VoiceActivityDetector,
+)
+from antiphon.engines.registry import EngineKind
+from antiphon.runtime.engines import Engines
+from antiphon.runtime.settings import RuntimeSettings
+from antiphon.server.settings import Settings
+
+__all__ = ["runtime_engines", "runtime_settings"]
+
+
+def runtime_engines(engines: Mapping[EngineKind, Engine]) -> Engines:
+    """The engines by their place. That each is of its kind is what its entry point promises."""
+    return Engines(
+        vad=cast(VoiceActivityDetector, engines[EngineKind.VAD]),
+        stt=cast(SpeechToText, engines[EngineKind.STT]),
+        llm=cast(LanguageModel, engines[EngineKind.LLM]),
+        tts=cast(TextToSpeech, engines[EngineKind.TTS]),
+        turn_judge=cast(TurnJudge | None, engines.get(EngineKind.TURN_JUDGE)),
+    )
+
+
+def runtime_settings(settings: Settings) -> RuntimeSettings:
+    limits = Limits(
+        session_max_s=settings.session_max_s,
+        audio_bytes=settings.session_audio_bytes,
+        **settings.limits.model_dump(),
+    )
+    instructions = {"instructions": settings.instructions} if settings.instructions else {}
+    return RuntimeSettings(
+        limits=limits,
+        max_sessions=settings.max_sessions,
+        process_audio_bytes=settings.process_audio_bytes,
+        decode_budget_bytes=settings.decode_bytes,
+        outbox_bytes=settings.outbox_bytes,
+        events_per_s=settings.events_per_s,
+        strict=settings.strict,
+        partials=settings.partials,
+        **instructions,
+    )

@@ -1,0 +1,153 @@
+"""One server process: uvicorn with our bounds, and an end that lets sessions finish."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from antiphon.engines.base import Engine
+from antiphon.engines.registry import EngineKind
+from antiphon.runtime.sessions import Sessions
+from antiphon.server.app import create_app
+from antiphon.server.auth import Keyring
+from antiphon.server.context import Context, Readiness
+from antiphon.server.listen import port_of
+from antiphon.server.logs import log_line
+from antiphon.server.observe import ServerObserver
+from antiphon.server.runtime_values import runtime_engines, runtime_settings
+from antiphon.server.settings import Settings
+from antiphon.server.uvicorn_protocols import HttpProtocol, WebSocketProtocol
+
+__all__ = ["FRAME_MAX_BYTES", "serve"]
+
+_LOG = logging.getLogger(__name__)
+FRAME_MAX_BYTES = 16 * 1024 * 1024
+"""Largest message a client may send: an append of 15 MiB of base64 text fits in."""
+_PING_INTERVAL_S = 20.0
+_PING_TIMEOUT_S = 60.0
+"""A browser tab in the background, or a client that computes, answers late; a dead peer is gone after 80 s."""
+_CLOSE_CONNECTIONS_S = 5
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; a signal first drains the sessions, a second one cuts that short, and neither kills."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._hurry = asyncio.Event()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        async with asyncio.TaskGroup() as tasks:
+            draining = tasks.create_task(self._drained(), name="drain")
+            hurry = tasks.create_task(self._hurry.wait(), name="hurry")
+            await asyncio.wait((draining, hurry), return_when=asyncio.FIRST_COMPLETED)
+            draining.cancel()
+            hurry.cancel()
+        await super().shutdown(sockets)
+
+    async def _drained(self) -> None:
+        await self._drain()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Unlike uvicorn's own, this does not raise the signal again afterwards: a drained server has ended well.
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, action in before.items():
+                signal.signal(number, action)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = True
+            self._hurry.set()
+        self.should_exit = True
+
+
+async def serve(
+    settings: Settings,
+    engines: Mapping[EngineKind, Engine],
+    sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None = None,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+    stop: asyncio.Event | None = None,
+) -> str:
+    """Serve until a signal comes or ``stop`` is set. Returns "" at a good end, else one line that says what went wrong.
+
+    The engines are closed at the end.
+    """
+    failures: list[str] = []
+
+    def fail(reason: str) -> None:
+        failures.append(reason)
+        server.should_exit = True
+
+    context = _context(settings, engines)
+
+    async def drain() -> None:
+        context.readiness = Readiness.DRAINING
+        log_line(_LOG, "draining", sessions=context.sessions.active, drain_s=settings.drain_s)
+        await context.sessions.drain(settings.drain_s)
+
+    app = create_app(context, on_ready=on_ready, on_failed=fail)
+    server = _Server(_uvicorn_config(settings, app, tls), drain)
+    port = port_of(sockets)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(_stop_when(stop or asyncio.Event(), server), name="stop")
+            await server.serve(list(sockets))
+            watch.cancel()
+    except* OSError as errors:
+        # Bound before, listening only now: another program can have been quicker.
+        failures.append(f"cannot listen on port {port}: {errors.exceptions[0]}")
+    return failures[0] if failures else ""
+
+
+async def _stop_when(stop: asyncio.Event, server: _Server) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+def _context(settings: Settings, engines: Mapping[EngineKind, Engine]) -> Context:
+    observer = ServerObserver()
+    sessions = Sessions(runtime_engines(engines), runtime_settings(settings), observer)
+    observer.watch(engines, lambda: sessions.active)
+    keyring = Keyring(key.get_secret_value() for key in settings.api_keys)
+    return Context(settings, engines, sessions, observer, keyring)
+
+
+def _uvicorn_config(settings: Settings, app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=FRAME_MAX_BYTES,
+        ws_ping_interval=_PING_INTERVAL_S,
+        ws_ping_timeout=_PING_TIMEOUT_S,
+        # Base64 audio hardly shrinks, and a compressor costs each connection memory and latency.
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=_CLOSE_CONNECTIONS_S,
+        ssl_context_factory=(lambda config, default: tls) if tls is not None else None,
+    )
