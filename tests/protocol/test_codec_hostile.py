@@ -185,5 +185,5 @@ def test_our_client_survives_any_server_event(value: dict[str, Any], name: str) 
 
 @given(text=st.text() | st.binary())
 def test_our_client_refuses_what_is_no_event(text: str | bytes) -> None:
-    with pytest.raises(ProtocolError, match=r"The event|The 'type' field"):
+    with pytest.raises(ProtocolError):
         decode_server_event(text)

@@ -316,6 +316,8 @@ class TextPart(Wire, tag="text", kw_only=True, frozen=True):
 
 class AudioPart(Wire, tag="audio", kw_only=True, frozen=True):
     transcript: str
+    audio: bytes | Absent = UNSET
+    """In the reference, never seen: the audio goes in its own deltas."""
 
 
 Part: TypeAlias = TextPart | AudioPart

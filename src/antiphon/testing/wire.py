@@ -53,10 +53,10 @@ class ApiShapes:
         self.rest: Mapping[str, str] = table["rest"]
         self._shapes: Mapping[str, Any] = table["shapes"]
 
-    def fields(self, shape: str) -> Mapping[str, Any]:
-        """Field names and kinds; an alias' target is reached through ``kind``."""
+    def official_fields(self, shape: str) -> Mapping[str, Any]:
+        """Names and kinds of the fields that the official types have."""
         fields: Mapping[str, Any] = self._shapes[shape].get("fields", {})
-        return {**fields, **_RECORDED_FIELDS.get(shape, {})}
+        return fields
 
     def required(self, shape: str) -> list[str]:
         required: list[str] = self._shapes[shape].get("required", [])
@@ -72,19 +72,18 @@ class ApiShapes:
 
     def complaints(self, value: object, kind: Any, path: str = "") -> list[str]:
         """What keeps ``value`` from being of ``kind``; for a union, of the alternative that comes nearest."""
-        each = [list(self._complaints(value, one, path)) for one in self.alternatives(kind)]
-        return min(each, key=len)
+        alternatives = self.alternatives(kind)
+        fitting = [one for one in alternatives if _is_of(value, _json_kind(one))] or alternatives
+        each = [list(self._complaints(value, one, path)) for one in fitting]
+        return min(each, key=_distance)
 
     def _complaints(self, value: object, kind: Any, path: str) -> Iterator[str]:
-        if kind == "anything":
-            return
         if isinstance(kind, str):
             if not _is_of(value, kind):
                 yield f"{path}: expected {kind}, got {json.dumps(value)[:80]}"
         elif "one_of" in kind:
             if value not in kind["one_of"] or isinstance(value, bool):
-                # Worth two complaints, so that among tagged alternatives the one with the right tag is nearest.
-                yield from [f"{path}: expected one of {kind['one_of']}, got {json.dumps(value)[:80]}"] * 2
+                yield f"{path}: expected one of {kind['one_of']}, got {json.dumps(value)[:80]}"
         elif "shape" in kind:
             yield from self._object_complaints(value, kind["shape"], path)
         else:
@@ -104,7 +103,7 @@ class ApiShapes:
         if not isinstance(value, dict):
             yield f"{path}: expected an object ({shape}), got {json.dumps(value)[:80]}"
             return
-        fields = self.fields(shape)
+        fields = {**self.official_fields(shape), **_RECORDED_FIELDS.get(shape, {})}
         prefix = f"{path}." if path else ""
         yield from (f"{prefix}{name}: missing" for name in self.required(shape) if name not in value)
         for name, one in value.items():
@@ -114,7 +113,22 @@ class ApiShapes:
                 yield f"{prefix}{name}: no field of {shape}"
 
 
+def _json_kind(kind: Any) -> str:
+    if isinstance(kind, str):
+        return kind
+    if "one_of" in kind:
+        return "string" if isinstance(kind["one_of"][0], str) else "number"
+    return "array" if "list" in kind else "object"
+
+
+def _distance(complaints: list[str]) -> int:
+    """How far from an alternative; a wrong ``type`` or ``role`` says that another alternative was meant."""
+    return sum(10 if one.split(":")[0].endswith(("type", "role")) else 1 for one in complaints)
+
+
 def _is_of(value: object, kind: str) -> bool:
+    if kind == "anything":
+        return True
     if isinstance(value, bool):
         return kind == "boolean"
     return isinstance(value, _KINDS[kind])
