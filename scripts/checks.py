@@ -1,7 +1,7 @@
 """Every check of the project, stage by stage, each timed against its budget in ``.ci/budget.toml``.
 
-``make test`` runs it. The last line is ``N passed, N failed, N skipped`` over all test stages. With ``CI`` set nothing may be
-skipped. ``python scripts/checks.py unit`` runs one stage.
+``make test`` runs it. The last line is ``N passed, N failed, N skipped`` over all test stages. With ``CI`` set nothing
+may be skipped. ``python scripts/checks.py unit`` runs one stage.
 """
 
 import os
@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 import tomllib
-import xml.etree.ElementTree as xml
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -62,7 +62,7 @@ def pytest(name: str, markers: str) -> Result:
     if not report.exists():
         return Result(ok=False, notes=["pytest did not report"])
     counts = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-    for suite in xml.parse(report).getroot().iter("testsuite"):
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
         for key in counts:
             counts[key] += int(suite.get(key, "0"))
     failed = counts["failures"] + counts["errors"]
