@@ -299,8 +299,28 @@ def test_what_parsers_disagree_about_is_refused_wherever_it_stands(text: str, pa
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '{"type":"response.create","x":[{"y":'])
 def test_deep_nesting_is_refused(opening: str) -> None:
-    error = refusal(opening * 100_000)
-    assert (error.code, error.message) == ("invalid_value", "The event is nested too deeply.")
+    error = refusal(opening * 10_000)
+    # How deep a text may be, and so which complaint comes first, depends on the Python version.
+    assert (error.code, error.message) in [
+        ("invalid_value", "The event is nested too deeply."),
+        ("invalid_event", f"The event is not valid JSON: Expecting value at character {10_000 * len(opening)}."),
+    ]
+
+
+@pytest.mark.parametrize("element", ["[]", "{}", "0", "[0]", '{"a":[]}', "[[[]]]"])
+def test_an_event_of_too_many_values_is_refused_before_it_is_parsed(element: str) -> None:
+    error = refusal('{"type":"response.create","x":[' + ",".join([element] * 50_001) + "]}")
+    assert (error.code, error.message) == (
+        "invalid_value",
+        "The event holds too many values; expected at most 50000.",
+    )
+
+
+def test_an_event_may_hold_many_items_and_long_texts() -> None:
+    items = [{"type": "item_reference", "id": f"item_{index}"} for index in range(10_000)]
+    event = {"type": "response.create", "response": {"input": items, "instructions": "Well, yes. " * 10_000}}
+    decoded = decode_client_event(json.dumps(event), strict=True).event
+    assert len(decoded.response.input) == 10_000  # type: ignore[union-attr, arg-type]
 
 
 def test_one_append_holds_at_most_15_mib_of_base64_text() -> None:

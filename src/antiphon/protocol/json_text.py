@@ -18,6 +18,8 @@ _EVENT_ID_CHARS: Final = 512
 _INTEGER_MIN: Final = -(2**63)
 _INTEGER_MAX: Final = 2**64 - 1
 _SAFE_INTEGER_CHARS: Final = 18
+_VALUES_MAX: Final = 50_000
+_COUNTED_FROM_CHARS: Final = 2**16
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -33,6 +35,8 @@ def parse_json_object(text: str | bytes, *, noun: str = "event") -> dict[str, An
     Raises only ``ProtocolError``, with ``event_id`` filled where the object has a readable one.
     """
     decoded = _checked_unicode(text, noun) if isinstance(text, str) else _decode_utf8(text, noun)
+    if len(decoded) > _COUNTED_FROM_CHARS:
+        _refuse_too_many_values(decoded, noun)
     value = _parse(_PARSER, decoded, noun)
     if isinstance(value, _RefusedError):
         # Parse again to learn where it was refused, and whose event it is.
@@ -120,6 +124,15 @@ _MARKING_PARSER: Final = json.JSONDecoder(
     parse_float=_or_marked(_decimal, "the number is out of range; expected a 64-bit floating-point number"),
     parse_constant=_or_marked(_constant, "not a number; JSON has no NaN and no infinities"),
 )
+
+
+def _refuse_too_many_values(text: str, noun: str) -> None:
+    """A few megabytes of brackets would keep the parser busy for seconds; counting takes 1 ms a megabyte.
+
+    Marks inside strings are counted, too: only texts of several megabytes come near the limit.
+    """
+    if sum(map(text.count, ",[{")) > _VALUES_MAX:
+        raise ProtocolError("invalid_value", f"The {noun} holds too many values; expected at most {_VALUES_MAX}.")
 
 
 def _unreadable(noun: str, complaint: str) -> ProtocolError:
