@@ -44,6 +44,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         self._hurry = asyncio.Event()
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -90,7 +96,7 @@ async def serve(
 ) -> str:
     """Serve until a signal comes or ``stop`` is set. Returns "" at a good end, else one line that says what went wrong.
 
-    The engines are closed at the end.
+    ``on_ready`` is called once, when connections are taken and the engines are warm. The engines are closed at the end.
     """
     failures: list[str] = []
 
@@ -105,14 +111,17 @@ async def serve(
         log_line(_LOG, "draining", sessions=context.sessions.active, drain_s=settings.drain_s)
         await context.sessions.drain(settings.drain_s)
 
-    app = create_app(context, on_ready=on_ready, on_failed=fail)
+    warm = asyncio.Event()
+    app = create_app(context, on_ready=warm.set, on_failed=fail)
     server = _Server(_uvicorn_config(settings, app, tls), drain)
     port = port_of(sockets)
     try:
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(_stop_when(stop or asyncio.Event(), server), name="stop")
+            announce = tasks.create_task(_announce(on_ready, warm, server.listening), name="announce")
             await server.serve(list(sockets))
             watch.cancel()
+            announce.cancel()
     except* OSError as errors:
         # Bound before, listening only now: another program can have been quicker.
         failures.append(f"cannot listen on port {port}: {errors.exceptions[0]}")
@@ -122,6 +131,12 @@ async def serve(
 async def _stop_when(stop: asyncio.Event, server: _Server) -> None:
     await stop.wait()
     server.should_exit = True
+
+
+async def _announce(on_ready: Callable[[], None], *conditions: asyncio.Event) -> None:
+    for condition in conditions:
+        await condition.wait()
+    on_ready()
 
 
 def _context(settings: Settings, engines: Mapping[EngineKind, Engine]) -> Context:

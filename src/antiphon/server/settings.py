@@ -39,8 +39,8 @@ __all__ = [
 
 PREFIX = "ANTIPHON_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-PLACE_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}CACHE_DIR")
-"""Variables that say where things are; they stand in no file, so they are no settings."""
+OTHER_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}CACHE_DIR", f"{PREFIX}PYTHON", f"{PREFIX}INSTALL_S")
+"""Variables that are no settings: where things are, and those of the project's own scripts."""
 DEFAULT_FILE = "antiphon.toml"
 SECTIONS = tuple(EngineKind)
 _LIMITS = Limits()
@@ -288,7 +288,7 @@ def _use_openai_variables(merged: dict[str, Any]) -> None:
 
 
 def _check_environment(environ: Mapping[str, str]) -> None:
-    known = {f"{PREFIX}{name.upper().replace('.', '__')}" for name, _ in known_names()}.union(PLACE_VARIABLES)
+    known = {f"{PREFIX}{name.upper().replace('.', '__')}" for name, _ in known_names()}.union(OTHER_VARIABLES)
     for variable in environ:
         if not variable.upper().startswith(PREFIX) or variable.upper() in known:
             continue
