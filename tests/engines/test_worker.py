@@ -91,6 +91,18 @@ async def test_a_call_runs_on_a_thread_of_the_worker_and_returns_its_value() -> 
 
 
 @in_a_loop
+async def test_a_started_call_can_be_looked_at_and_awaited_later() -> None:
+    gate = Gate()
+    with worker_of() as worker:
+        call = worker.start(gate.pass_)
+        await gate.until_entered()
+        assert not call.done()
+        gate.opened.set()
+        assert await call == "through"
+        await settle(worker)
+
+
+@in_a_loop
 async def test_the_loop_stays_free_while_a_call_blocks() -> None:
     gate = Gate()
     with worker_of() as worker:
@@ -286,6 +298,7 @@ async def test_a_stream_closed_before_its_turn_never_runs() -> None:
             waiting = tasks.create_task(first(worker.stream(produce)))
             await settle(worker, 2)
             waiting.cancel()
+            await asyncio.wait([waiting])
             gate.opened.set()
         assert call.result() == "through"
         await settle(worker)

@@ -51,7 +51,11 @@ class Worker:
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run ``function`` on a thread. If the caller is cancelled a started call runs on and its result is dropped."""
-        return await asyncio.wrap_future(self._submit(lambda: function(*args, **kwargs)))
+        return await self.start(function, *args, **kwargs)
+
+    def start(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> "asyncio.Future[_T]":
+        """Like ``run``, for a caller that looks in later. It must await the future, or cancel it."""
+        return asyncio.wrap_future(self._submit(lambda: function(*args, **kwargs)))
 
     async def stream(self, produce: Callable[[Cancelled], Iterator[_T]], *, ahead: int = 4) -> AsyncGenerator[_T, None]:
         """Yield what a blocking generator yields; it runs at most ``ahead`` values before its consumer.

@@ -1,0 +1,224 @@
+"""Speech to text on this machine: Whisper tiny.en and base by CTranslate2."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from antiphon import weights
+from antiphon.engines.base import CallContext, EngineInfo, Samples, parse_options
+from antiphon.engines.errors import EngineError, EngineSettingsError
+from antiphon.engines.registry import requires
+from antiphon.engines.whisper.decoding import NOTHING, Attempt, Decoded, WindowChoice, decode_partial, decode_speech
+from antiphon.engines.whisper.languages import ModelChoice, ModelName, Route, join_texts, route
+from antiphon.engines.whisper.live import Heard, Job, Partials
+from antiphon.engines.whisper.model import Abandoned, WhisperModel
+from antiphon.engines.whisper.pauses import is_silent
+from antiphon.engines.worker import Worker
+from antiphon.vocabulary.errors import EngineErrorKind
+from antiphon.vocabulary.speech import SttOptions, Transcript
+
+__all__ = ["WhisperOptions", "WhisperStt", "create"]
+
+_RATE_HZ = 16_000
+_WEIGHTS: Mapping[ModelName, str] = {"tiny.en": "whisper-tiny.en", "base": "whisper-base"}
+_OWN_FILES = ("model.bin", "config.json", "tokenizer.json")
+
+_LONGEST_S: Mapping[ModelName, int] = {"tiny.en": 28, "base": 20, "own": 28}
+"""Longer speech is cut at a pause. A decode cannot be stopped, and base takes twice as long for each word."""
+
+_MOST_DEFAULT_THREADS = 4
+_RESIDUAL_MS = 700
+
+
+class WhisperOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    model: Literal["auto", "tiny.en", "base"] = "auto"
+    """``auto``: tiny.en for English, base for every other language; ``tiny.en``: English only; ``base``: all."""
+    path: str = ""
+    """Directory of another Whisper model in CTranslate2's format, to be used for everything instead."""
+    window: WindowChoice = "fast"
+    """``full``: always 30 s; three times the computation for 1 to 2 % fewer wrong words."""
+    language: str = ""
+    """Of calls that do not say one."""
+    detect_language: bool = False
+    """With ``auto``: base finds out the language of calls that do not say one. Otherwise that is English."""
+    threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Of each decode; 0: one a core, at most 4 (so 2 on 2 cores)."""
+    parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    """Decodes at a time."""
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0
+    """Lowers the priority of decoding (Linux)."""
+    partial_interval_ms: Annotated[int, msgspec.Meta(ge=100)] = 600
+    """New speech between two partial transcripts, at least."""
+
+
+def _weights_of(options: Mapping[str, Any]) -> tuple[str, ...]:
+    parsed = parse_options("stt whisper", options, WhisperOptions)
+    return () if parsed.path else (_WEIGHTS[_route(parsed, None).model],)
+
+
+@requires("ctranslate2", "tokenizers", weights=_weights_of)
+def create(options: Mapping[str, Any]) -> "WhisperStt":
+    """Raises ``EngineSettingsError`` for a bad option or missing weights; the model is loaded by the first call."""
+    parsed = parse_options("stt whisper", options, WhisperOptions)
+    try:
+        _directory(_route(parsed, None).model, parsed.path)
+    except weights.WeightsError as error:
+        raise EngineSettingsError(f"stt whisper: {error}") from error
+    return WhisperStt(parsed)
+
+
+class WhisperStt:
+    """One copy of each model for all sessions; decodes wait for each other on ``parallel`` threads."""
+
+    sample_rate_hz = _RATE_HZ
+
+    def __init__(
+        self,
+        options: WhisperOptions,
+        *,
+        worker: Worker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._options = options
+        self._worker = worker or Worker("whisper", threads=options.parallel, nice=options.nice)
+        self._clock = clock
+        self._models = _Models(options)
+        model = _route(options, None).model
+        self.info = EngineInfo(f"whisper {model}", f"ctranslate2 {metadata.version('ctranslate2')}", _RESIDUAL_MS)
+
+    @property
+    def load(self) -> int:
+        """Decodes running or waiting."""
+        return self._worker.load
+
+    async def warm_up(self) -> None:
+        """Load the usual model and decode one second of faint noise."""
+        noise = np.random.default_rng(0).normal(0.0, 0.01, _RATE_HZ).astype(np.float32)
+        job = Job(_route(self._options, None), hints="", window=self._options.window)
+        await self._worker.run(self._decode, noise, job)
+
+    async def aclose(self) -> None:
+        self._worker.close()
+        self._models.clear()
+
+    async def transcribe(
+        self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
+    ) -> AsyncGenerator[Transcript, None]:
+        """Speech beyond the longest piece is decoded as it comes. ``context.deadline_s`` counts from the end."""
+        chosen = _route(self._options, options.language)
+        job = Job(chosen, hints=options.prompt.strip(), window=self._options.window)
+        heard = Heard(longest_samples=_LONGEST_S[chosen.model] * _RATE_HZ)
+        partials = self._partials(job) if options.partials else None
+        done: list[Decoded] = []
+        try:
+            async for chunk in audio:
+                heard.add(chunk)
+                while heard.is_long:
+                    done.append(await self._finish(heard.cut(), job, partials))
+                    if partials and (text := partials.settle(done[-1])):
+                        yield Transcript(text, is_final=False)
+                if partials and (text := partials.poll(heard)):
+                    yield Transcript(text, is_final=False)
+            done.append(await self._finish(heard.samples(), job, partials, context.deadline_s))
+        finally:
+            job.abandoned.set()
+            if partials:
+                partials.stop()
+        yield _joined(done)
+
+    def _partials(self, job: Job) -> Partials:
+        return Partials(
+            job,
+            start=lambda samples, partial: self._worker.start(self._decode, samples, partial),
+            idle=lambda: self._worker.load < self._options.parallel,
+            clock=self._clock,
+            interval_s=self._options.partial_interval_ms / 1000,
+        )
+
+    async def _finish(
+        self, samples: Samples, job: Job, partials: Partials | None, deadline_s: float | None = None
+    ) -> Decoded:
+        if partials:
+            partials.stop()
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._worker.run(self._decode, samples, job)
+        except TimeoutError as error:
+            raise EngineError(EngineErrorKind.TIMEOUT, "whisper: no transcript in time") from error
+
+    def _decode(self, samples: Samples, job: Job) -> Decoded:
+        """Runs on a worker thread. Nothing, if the job was abandoned meanwhile."""
+        if job.abandoned.is_set() or is_silent(samples):
+            return NOTHING
+        model = self._models.get(job.route.model)
+
+        def decode(attempt: Attempt) -> Decoded:
+            return model.decode(
+                samples, attempt, language=job.route.language, hints=job.hints, abandoned=job.abandoned.is_set
+            )
+
+        policy = decode_partial if job.partial else decode_speech
+        try:
+            return policy(len(samples) / _RATE_HZ, decode, window=job.window, hinted=bool(job.hints))
+        except Abandoned:
+            return NOTHING
+
+
+class _Models:
+    """The models by name, each loaded when it is first needed."""
+
+    def __init__(self, options: WhisperOptions) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._loaded: dict[ModelName, WhisperModel] = {}
+
+    def get(self, name: ModelName) -> WhisperModel:
+        """Called on worker threads. Raises ``EngineError`` (unavailable) if the weights are missing."""
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+            return self._loaded[name]
+
+    def clear(self) -> None:
+        self._loaded = {}
+
+    def _load(self, name: ModelName) -> WhisperModel:
+        try:
+            directory = _directory(name, self._options.path)
+        except weights.WeightsError as error:
+            raise EngineError(EngineErrorKind.UNAVAILABLE, f"whisper: {error}", retryable=False) from error
+        threads = self._options.threads or min(_MOST_DEFAULT_THREADS, os.cpu_count() or 1)
+        return WhisperModel(directory, threads=threads, parallel=self._options.parallel)
+
+
+def _route(options: WhisperOptions, language: str | None) -> Route:
+    choice: ModelChoice = "own" if options.path else options.model
+    return route(language or options.language, choice=choice, detect=options.detect_language)
+
+
+def _directory(name: ModelName, path: str) -> Path:
+    if name != "own":
+        return weights.directory(_WEIGHTS[name])
+    own = Path(path).expanduser()
+    absent = [file for file in _OWN_FILES if not (own / file).is_file()]
+    if absent:
+        raise weights.WeightsMissing(f"path is set to {own}, which holds no {', no '.join(absent)}")
+    return own
+
+
+def _joined(pieces: Sequence[Decoded]) -> Transcript:
+    language = next((piece.language for piece in pieces if piece.language), None)
+    return Transcript(
+        text=join_texts((piece.text for piece in pieces), language),
+        is_final=True,
+        language=language,
+        logprobs=tuple(entry for piece in pieces for entry in piece.logprobs),
+    )

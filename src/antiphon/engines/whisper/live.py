@@ -1,0 +1,146 @@
+"""Speech while it is still coming in: the audio of the current piece, and its partial transcripts."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from antiphon.audio.logmel import SAMPLE_RATE_HZ
+from antiphon.audio.pcm import BYTES_PER_SAMPLE, pcm_to_samples
+from antiphon.engines.base import Samples
+from antiphon.engines.errors import EngineError
+from antiphon.engines.whisper.decoding import Decoded, WindowChoice
+from antiphon.engines.whisper.languages import UNSPACED, Route
+from antiphon.engines.whisper.partials import StablePrefix
+from antiphon.engines.whisper.pauses import cut_position, ends_quietly, is_silent
+
+__all__ = ["Heard", "Job", "Partials"]
+
+_LIVE = 0.5
+"""Audio that comes at more than twice the speed of speech is a recording, whose final transcript is near."""
+_REST = 2.0
+"""Between two partial decodes as much time passes as this many of them take."""
+_LOOK_AGAIN_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the decodes of one utterance have in common."""
+
+    route: Route
+    hints: str
+    window: WindowChoice
+    partial: bool = False
+    abandoned: threading.Event = field(default_factory=threading.Event)
+
+
+class Heard:
+    """The audio since the last cut."""
+
+    def __init__(self, *, longest_samples: int) -> None:
+        self._longest_samples = longest_samples
+        self._pcm = bytearray()
+        self._cut_samples = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._pcm += chunk
+
+    @property
+    def total_s(self) -> float:
+        """Since the beginning, what was cut off included."""
+        return (self._cut_samples + len(self._pcm) // BYTES_PER_SAMPLE) / SAMPLE_RATE_HZ
+
+    @property
+    def is_long(self) -> bool:
+        return len(self._pcm) // BYTES_PER_SAMPLE > self._longest_samples
+
+    def samples(self) -> Samples:
+        """A copy. Half a sample at the end is left out."""
+        whole_bytes = len(self._pcm) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE
+        return pcm_to_samples(bytes(self._pcm[:whole_bytes]))
+
+    def cut(self) -> Samples:
+        """Take the audio up to a pause; ``is_long`` must hold."""
+        samples = self.samples()
+        cut = cut_position(samples, earliest=self._longest_samples // 2, latest=self._longest_samples)
+        del self._pcm[: cut * BYTES_PER_SAMPLE]
+        self._cut_samples += cut
+        return samples[:cut]
+
+
+class Partials:
+    """Decodes the current piece again and again as it grows, while no other call needs the worker."""
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        start: Callable[[Samples, Job], "asyncio.Future[Decoded]"],
+        idle: Callable[[], bool],
+        clock: Callable[[], float],
+        interval_s: float,
+    ) -> None:
+        """``start`` begins a decode, ``idle`` says whether it would begin at once, ``clock`` counts seconds."""
+        self._job = job
+        self._start = start
+        self._idle = idle
+        self._clock = clock
+        self._interval_s = interval_s
+        self._began_s = clock()
+        self._next_s = interval_s  # of heard audio
+        self._prefix = StablePrefix()
+        self._running: asyncio.Future[Decoded] | None = None
+        self._abandoned = job.abandoned
+        self._started_s = 0.0
+
+    def poll(self, heard: Heard) -> str:
+        """To be called after every chunk. Returns the stable text if it has grown, else nothing."""
+        text = self._collect(heard)
+        if self._running is None and self._is_due(heard):
+            self._begin(heard)
+        return text
+
+    def settle(self, final: Decoded) -> str:
+        """The current piece is finished. Returns the stable text if that has made it grow."""
+        before = self._prefix.text
+        after = self._prefix.settle(final.text, "" if final.language in UNSPACED else " ")
+        return after if after != before else ""
+
+    def stop(self) -> None:
+        """Abandon the decode that runs."""
+        if self._running is None:
+            return
+        self._abandoned.set()
+        if not self._running.cancel():
+            self._running.exception()  # or asyncio would report that nobody had asked for it
+        self._running = None
+
+    def _collect(self, heard: Heard) -> str:
+        if self._running is None or not self._running.done():
+            return ""
+        running, self._running = self._running, None
+        took_s = self._clock() - self._started_s
+        self._next_s = max(self._next_s, heard.total_s + _REST * took_s)
+        try:
+            hypothesis = running.result().text
+        except EngineError:  # the worker has logged it, and the final decode will tell
+            return ""
+        before = self._prefix.text
+        after = self._prefix.update(hypothesis)
+        return after if after != before else ""
+
+    def _is_due(self, heard: Heard) -> bool:
+        if heard.total_s < self._next_s or self._clock() - self._began_s < _LIVE * heard.total_s or not self._idle():
+            return False
+        samples = heard.samples()
+        if is_silent(samples) or ends_quietly(samples):
+            self._next_s = heard.total_s + _LOOK_AGAIN_S
+            return False
+        return True
+
+    def _begin(self, heard: Heard) -> None:
+        partial = replace(self._job, partial=True, abandoned=threading.Event())
+        self._abandoned = partial.abandoned
+        self._started_s = self._clock()
+        self._next_s = heard.total_s + self._interval_s
+        self._running = self._start(heard.samples(), partial)
