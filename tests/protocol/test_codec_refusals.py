@@ -110,6 +110,11 @@ def test_an_unknown_event_type_is_an_invalid_value_and_the_message_lists_the_typ
             "session.max_output_tokens",
             "expected an integer, a string, or null, but got a decimal number instead",
         ),
+        (
+            {"type": "conversation.item.truncate", "item_id": "a", "content_index": 1e300, "audio_end_ms": 0},
+            "content_index",
+            "expected an integer, but got a decimal number instead",
+        ),
         (message({"type": "input_text", "text": 5}), "item.content[0].text", "expected a string, but got an integer"),
         (message({"type": 1}), "item.content[0].type", "expected a string, but got an integer instead"),
         (message({"type": "input_text", "text": None}), "item.content[0].text", "expected a string, but got null"),

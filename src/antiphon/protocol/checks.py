@@ -21,6 +21,7 @@ BASE64_CHARS_MAX: Final = 15 * 1024 * 1024
 """Most base64 text of one field: what the API allows in one ``input_audio_buffer.append``."""
 
 _UNKNOWN_NAMES_MAX: Final = 64
+_EXACT_FLOAT_MAX: Final = 2**53
 _INDEX: Final = re.compile(r"\[\d+\]")
 
 
@@ -190,7 +191,7 @@ class _Bounds:
 
 
 class _Integer(Check):
-    """An integer, or a floating-point number without a fraction."""
+    """An integer, or a floating-point number without a fraction that stands for exactly one integer."""
 
     kinds = ("integer",)
 
@@ -221,7 +222,9 @@ class _Number(Check):
 def _whole(value: object) -> int | None:
     if type(value) is int:
         return value
-    return int(value) if type(value) is float and value.is_integer() else None
+    if type(value) is float and value.is_integer() and abs(value) <= _EXACT_FLOAT_MAX:
+        return int(value)
+    return None
 
 
 class _OneOf(Check):
