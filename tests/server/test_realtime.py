@@ -286,3 +286,20 @@ def test_one_line_for_the_session_and_its_turn_without_a_word_of_it(
     assert len(fields["session_ended"]["client"]) == 128
     assert fields["turn_finished"]["done_ms"] >= 0
     assert "hush" not in repr([vars(record) for record in own])
+
+
+def test_a_client_that_stops_reading_is_closed_and_disturbs_nobody(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        # max_queue=1: the client library itself stops reading the socket when nobody takes its messages.
+        async with server.connect(max_queue=1, close_timeout=0.1) as slow, server.connect() as other:
+            await _first(slow)
+            await _first(other)
+            item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "long 20000"}]}
+            await slow.send(json.dumps({"type": "conversation.item.create", "item": item}))
+            await slow.send(json.dumps({"type": "response.create"}))
+            async with asyncio.timeout(30):
+                while 'outcome="slow_client"} 1' not in (await server.get("/metrics")).text:
+                    await other.send(json.dumps({"type": "input_audio_buffer.clear"}))
+                    assert (await _first(other))["type"] == "input_audio_buffer.cleared"
+
+    run_server(scenario, {"outbox_bytes": 1 << 20})

@@ -38,12 +38,14 @@ _CLOSE_CONNECTIONS_S = 5
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server; a signal first drains the sessions, a second one cuts that short, and neither kills."""
+    """uvicorn's server: a signal drains the sessions, a second one closes them at once, a third leaves tasks behind."""
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._drain = drain
+        self._loop = asyncio.get_running_loop()
         self._hurry = asyncio.Event()
+        self._signals = 0
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -63,7 +65,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _drained(self) -> None:
-        await self._drain()
+        try:
+            await self._drain()
+        except Exception:
+            # Whatever it is, the connections are closed next.
+            _LOG.exception("drain_failed")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -79,10 +85,12 @@ class _Server(uvicorn.Server):
                 signal.signal(number, action)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            self.force_exit = True
-            self._hurry.set()
+        self._signals += 1
         self.should_exit = True
+        if self._signals == 2:
+            # In a signal's frame the loop may be asleep.
+            self._loop.call_soon_threadsafe(self._hurry.set)
+        self.force_exit = self._signals > 2
 
 
 async def serve(
