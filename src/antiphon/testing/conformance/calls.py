@@ -167,6 +167,7 @@ async def a_closed_call_leaves_the_others_alone(calls: Calls, engine: Any, mater
 async def computation_ends_within_residual_ms(calls: Calls, engine: Any, material: Material) -> None:
     """What cannot be stopped at once (threads, tasks, child processes) runs out within info.residual_ms of the end."""
     await collect(calls.plain(engine, material, context()))
+    await _quiet()
     before = asyncio.all_tasks()
     residual_s = engine.info.residual_ms / 1000
 
@@ -273,6 +274,14 @@ async def _promptly(attempt: Callable[[], Awaitable[float]], what: str) -> None:
         return
     slowest_s = max(await attempt(), await attempt())
     require(slowest_s <= _CLOSE_S, f"{what} {slowest_s * 1000:.0f} ms")
+
+
+async def _quiet() -> None:
+    """Wait for what ran before, for a few seconds: it is not to be blamed on the calls that follow."""
+    for _ in range(10):
+        if not await computes():
+            return
+    raise ContractError("the process computes without any call under way")
 
 
 async def _settled(residual_s: float, before: set["asyncio.Task[Any]"], how: str) -> None:
