@@ -39,13 +39,17 @@ class ServerProcess:
 
 @contextmanager
 def running_server(
-    arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = (sys.executable, "-m", "antiphon.cli.main", "serve"),
 ) -> Iterator[ServerProcess]:
     """``antiphon serve`` on a free port of the loopback interface, ready; stopped by SIGTERM at the end."""
-    command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", *arguments]
+    flags = ["--port", "0", *arguments]
+    line = [*command, "ARGS=" + " ".join(flags)] if command[0] == "make" else [*command, *flags]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTIPHON_LLM", "OPENAI_"))}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**kept, **(environment or {})}
+        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**kept, **(environment or {})}
     )
     server = ServerProcess(process)
     ready = threading.Event()

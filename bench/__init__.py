@@ -1,0 +1,1 @@
+"""Measurements of a whole server from outside: ``make bench``. They report; nothing depends on them."""

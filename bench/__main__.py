@@ -1,0 +1,50 @@
+"""``python -m bench [overhead|cost|memory|embedded|all]``: prints the tables of docs/explanation/performance.md."""
+
+import argparse
+import os
+import platform
+from collections.abc import Sequence
+
+from bench import measures
+
+_HEADS = {
+    "overhead": ("turn overhead, ms: median (range)", "last event in to first audio out"),
+    "cost": ("chunk", "silent session, % of a core", "talking session, % of a core"),
+    "memory": ("memory", "PSS"),
+    "embedded": ("embedded models", "value"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("what", nargs="?", default="all", choices=[*_HEADS, "all"])
+    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--sessions", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--server", nargs="*", default=[], help="flags of the server with embedded models")
+    given = parser.parse_args()
+    wanted = list(_HEADS) if given.what == "all" else [given.what]
+    load = os.getloadavg()[0]
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f}")
+    for name in wanted:
+        _table(_HEADS[name], _measure(name, given))
+
+
+def _measure(name: str, given: argparse.Namespace) -> Sequence[Sequence[str]]:
+    if name == "overhead":
+        return measures.overhead(given.turns)
+    if name == "cost":
+        return measures.cost(given.sessions, given.seconds)
+    if name == "memory":
+        return measures.memory(100)
+    return measures.embedded(max(4, given.turns // 5), given.server)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    print()
+    for row in (head, ["---"] * len(head), *rows):
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
