@@ -115,6 +115,11 @@ def test_an_unknown_event_type_is_an_invalid_value_and_the_message_lists_the_typ
             "content_index",
             "expected an integer, but got a decimal number instead",
         ),
+        (
+            item(type="mcp_approval_response", approval_request_id="a", approve=1),
+            "item.approve",
+            "expected a boolean, but got an integer instead",
+        ),
         (message({"type": "input_text", "text": 5}), "item.content[0].text", "expected a string, but got an integer"),
         (message({"type": 1}), "item.content[0].type", "expected a string, but got an integer instead"),
         (message({"type": "input_text", "text": None}), "item.content[0].text", "expected a string, but got null"),

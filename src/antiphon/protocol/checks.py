@@ -268,8 +268,6 @@ class _Map(Check):
     def read(self, value: Any, path: str, unknowns: Unknowns) -> dict[str, Any]:
         if type(value) is not dict:
             _wrong_type(value, path, self.kinds)
-        if isinstance(self._element, _Anything):
-            return value
         read = self._element.read
         return {key: read(one, f"{path}.{key}", unknowns) for key, one in value.items()}
 
