@@ -96,7 +96,8 @@ class Twisted:
             yield await self._engine.judge(*args, **options)
 
         async with aclosing(self._twist(self, only)) as results:
-            return float(await anext(results))
+            (result,) = [result async for result in results]
+        return float(result)
 
 
 async def slow_to_close(engine: Twisted, start: Open) -> Stream:
