@@ -63,10 +63,13 @@ def test_a_refusal_has_the_apis_code_and_never_the_key(key: str | None) -> None:
         ("127.0.0.1", {"host": "voice.example"}, False),
         ("127.0.0.1", {"host": "localhost", "x-forwarded-for": "203.0.113.7"}, False),
         ("127.0.0.1", {"host": "localhost", "forwarded": "for=203.0.113.7"}, False),
+        ("127.0.0.1", {"host": "localhost", "origin": "https://evil.example"}, False),
         ("203.0.113.7", {"host": "localhost"}, False),
     ],
 )
-def test_a_request_through_a_proxy_is_not_local(client: str, headers: dict[str, str], local: bool) -> None:
+def test_a_request_through_a_proxy_or_for_a_page_is_not_local(
+    client: str, headers: dict[str, str], local: bool
+) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     connection = HTTPConnection({"type": "http", "headers": raw, "client": (client, 1)})
     assert is_local_request(connection) is local

@@ -155,3 +155,14 @@ def test_a_refused_page_gets_the_error_in_the_apis_shape(run_server: Any) -> Non
         assert (answer.status_code, answer.json()["error"]["code"]) == (421, "host_not_allowed")
 
     run_server(scenario)
+
+
+def test_refused_pages_are_counted(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        await server.get("/healthz", {"Origin": "https://evil.example"})
+        await server.get("/healthz", {"Host": "rebound.example"})
+        text = (await server.get("/metrics")).text
+        assert 'antiphon_refusals_total{reason="origin_not_allowed"} 1' in text
+        assert 'antiphon_refusals_total{reason="host_not_allowed"} 1' in text
+
+    run_server(scenario)

@@ -53,7 +53,7 @@ def create_app(
     policy = OriginPolicy.of(
         keys_required=settings.keys_required, hosts=settings.allowed_hosts, origins=settings.allowed_origins
     )
-    return BrowserRules(app, policy)
+    return BrowserRules(app, policy, context.observer.refused)
 
 
 async def _no_such_socket(socket: WebSocket) -> None:

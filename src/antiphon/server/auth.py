@@ -16,7 +16,16 @@ __all__ = ["REALTIME_SUBPROTOCOL", "Keyring", "PresentedKey", "is_local_request"
 
 REALTIME_SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+_SENT_FOR_OTHERS = (
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "via",
+    "origin",
+)
+"""Headers of a proxy that passes a request on, or of a browser that acts for some page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ def require_key(keyring: Keyring, presented: PresentedKey) -> None:
 
 
 def is_local_request(connection: HTTPConnection) -> bool:
-    """Whether a request comes from this machine itself, not through a proxy on it."""
+    """Whether a request comes from this machine itself, not through a proxy or for a web page on it."""
     client = connection.client
     host = split_host(connection.headers.get("host", ""))
     return (
@@ -84,7 +93,7 @@ def is_local_request(connection: HTTPConnection) -> bool:
         and is_loopback(client.host)
         and host is not None
         and is_loopback(host[0])
-        and not any(name in connection.headers for name in _FORWARDED)
+        and not any(name in connection.headers for name in _SENT_FOR_OTHERS)
     )
 
 

@@ -57,9 +57,7 @@ def plan_engines(settings: Settings, *, scripted: bool = False) -> EnginePlan:
         try:
             _choose(kind, settings, gathered)
         except EngineSettingsError as error:
-            if kind not in _OPTIONAL or settings.section(kind).engine != "auto":
-                raise SettingsError(str(error)) from error
-            gathered.notes.append(f"{error} (going on without it)")
+            raise SettingsError(str(error)) from error
     return EnginePlan(gathered.choices, tuple(gathered.weights), tuple(gathered.notes))
 
 
@@ -128,6 +126,11 @@ def _choose(kind: EngineKind, settings: Settings, gathered: _Gathered) -> None:
     except ImportError as error:
         # An engine of a third party whose module does not load.
         raise EngineSettingsError(f"{kind.value} engine {section.engine!r} cannot be loaded: {error}") from error
+    except EngineSettingsError as error:
+        if kind not in _OPTIONAL or section.engine != "auto":
+            raise
+        gathered.notes.append(f"{error} (going on without it)")
+        return
     gathered.choices[kind] = Choice(name, section.options)
     gathered.notes.extend(notes)
     gathered.weights.update(dict.fromkeys(registry.requirements(kind, name).weights(section.options)))

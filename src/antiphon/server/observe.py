@@ -19,7 +19,7 @@ __all__ = ["ERROR_CODES", "REFUSALS", "ServerObserver"]
 
 _LOG = logging.getLogger(__name__)
 
-REFUSALS = ("invalid_api_key", "capacity", "not_ready", "bad_request")
+REFUSALS = ("invalid_api_key", "capacity", "not_ready", "bad_request", "host_not_allowed", "origin_not_allowed")
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 STATUSES = ("completed", "cancelled", "failed", "incomplete")
 STAGES = ("committed", "transcript", "first_text", "first_audio", "done")
@@ -66,7 +66,7 @@ class ServerObserver:
             "antiphon_session_seconds", "Length of sessions.", buckets=_SESSION_BUCKETS_S
         )
         self._refusals = registry.counter(
-            "antiphon_refusals_total", "Connections refused before a session, by reason.", {"reason": REFUSALS}
+            "antiphon_refusals_total", "Handshakes and requests refused, by reason.", {"reason": REFUSALS}
         )
         self._turns = registry.counter("antiphon_turns_total", "Responses ended, by status.", {"status": STATUSES})
         self._turn_s = registry.histogram(

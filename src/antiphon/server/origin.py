@@ -7,7 +7,7 @@ Cookies are never used, so no answer allows credentials.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.server.errors import ApiError, error_response
 from antiphon.server.hosts import is_loopback, normal_origin, split_host
+from antiphon.server.logs import escaped
 
 __all__ = ["BrowserRules", "OriginPolicy"]
 
@@ -90,9 +91,13 @@ class OriginPolicy:
 class BrowserRules:
     """The outermost ASGI layer: refuses foreign pages, answers preflights, adds CORS headers and a request id."""
 
-    def __init__(self, app: ASGIApp, policy: OriginPolicy) -> None:
+    def __init__(
+        self, app: ASGIApp, policy: OriginPolicy, on_refused: Callable[[str, str, str], None] = lambda *_: None
+    ) -> None:
+        """``on_refused`` is told the reason, the request's id and the escaped user agent."""
         self._app = app
         self._policy = policy
+        self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -101,26 +106,24 @@ class BrowserRules:
         request_id = f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
         headers = Headers(scope=scope)
-        if self._policy.refuses_host(headers):
-            answer: Response | None = error_response(_wrong_host())
-            allowed: str | None = ""
+        refusal, allowed = self._judge(headers, scope["scheme"])
+        send = _with_headers(send, _cors_headers(allowed, request_id))
+        if refusal is not None:
+            self._on_refused(refusal.code or "", request_id, escaped(headers.get("user-agent", "")))
+            # An ASGI server may want the connect message taken before a handshake is refused.
+            if scope["type"] == "websocket":
+                await receive()
+            await error_response(refusal)(scope, receive, send)
+        elif allowed and scope.get("method") == "OPTIONS" and "access-control-request-method" in headers:
+            await _preflight(headers)(scope, receive, send)
         else:
-            allowed = self._policy.allow_origin(headers, scope["scheme"])
-            answer = self._answer(scope, headers, allowed)
-        send = _with_headers(send, _cors_headers(allowed or "", request_id))
-        if answer is None:
             await self._app(scope, receive, send)
-            return
-        # An ASGI server may want the connect message taken before a handshake is refused.
-        if scope["type"] == "websocket":
-            await receive()
-        await answer(scope, receive, send)
 
-    def _answer(self, scope: Scope, headers: Headers, allowed: str | None) -> Response | None:
-        if allowed is None:
-            return error_response(_wrong_origin())
-        is_preflight = scope.get("method") == "OPTIONS" and "access-control-request-method" in headers
-        return _preflight(headers) if allowed and is_preflight else None
+    def _judge(self, headers: Headers, scheme: str) -> tuple[ApiError | None, str]:
+        if self._policy.refuses_host(headers):
+            return _wrong_host(), ""
+        allowed = self._policy.allow_origin(headers, scheme)
+        return (_wrong_origin(), "") if allowed is None else (None, allowed)
 
 
 def _preflight(headers: Headers) -> Response:

@@ -1,0 +1,112 @@
+"""What is counted and logged of what the runtime reports."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.engines.base import EngineInfo
+from antiphon.engines.registry import EngineKind
+from antiphon.runtime.observer import Observer, SessionSummary, TurnLatencies
+from antiphon.runtime.sessions import Opening
+from antiphon.server.observe import ERROR_CODES, ServerObserver
+from antiphon.testing import scripted
+
+SOURCES = Path(__file__).parents[2] / "src" / "antiphon"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "server.md"
+SUMMARY = SessionSummary("sess_1", "req_1", "closed", 12.5, 3, 1)
+
+
+def _values(observer: ServerObserver) -> dict[str, str]:
+    lines = [line for line in observer.registry.render().splitlines() if not line.startswith("#")]
+    return {name: value for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_it_is_what_the_runtime_reports_to() -> None:
+    observer: Observer = ServerObserver()
+    observer.session_started("sess_1", "req_1")
+    observer.session_ended(SUMMARY)
+    observer.turn_finished(TurnLatencies("sess_1", "resp_1", "completed", first_audio_ms=250, output_tokens=9))
+    observer.turn_finished(TurnLatencies("sess_1", "resp_2", "cancelled"))
+    observer.client_error("sess_1", "invalid_value")
+    observer.unknown_field("req_1", "session.colour")
+    observer.vad_batch(0.001, 4)
+    observer.fault("sess_1", ValueError("a defect"))
+    assert isinstance(observer, ServerObserver)
+    values = _values(observer)
+    assert values['antiphon_sessions_total{outcome="closed"}'] == "1"
+    assert values['antiphon_turns_total{status="completed"}'] == "1"
+    assert values['antiphon_turn_seconds_count{stage="first_audio"}'] == "1"
+    assert values['antiphon_turn_seconds_sum{stage="first_audio"}'] == "0.25"
+    assert values['antiphon_turn_seconds_count{stage="transcript"}'] == "0"
+    assert values["antiphon_output_tokens_total"] == "9"
+    assert values['antiphon_errors_total{code="invalid_value"}'] == "1"
+    assert values["antiphon_unknown_fields_total"] == "1"
+    assert values["antiphon_vad_windows_total"] == "4"
+    assert values["antiphon_faults_total"] == "1"
+
+
+def test_what_a_client_makes_up_adds_no_series() -> None:
+    observer = ServerObserver()
+    before = len(_values(observer))
+    for number in range(50):
+        observer.client_error("sess_1", f"made_up_{number}")
+        observer.unknown_field("req_1", f"made.up.{number}")
+    assert len(_values(observer)) == before + 1
+    assert _values(observer)['antiphon_errors_total{code="other"}'] == "50"
+
+
+def test_the_session_line_says_how_it_was_opened(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    observer = ServerObserver()
+    opening = Opening(kind="transcription", model="m\n", connection_id="req_1")
+    observer.opened(opening, "a client")
+    observer.session_ended(SUMMARY)
+    observer.closed(opening)
+    observer.session_ended(SUMMARY)
+    with_opening, without = [vars(record)["antiphon_fields"] for record in caplog.records]
+    assert (with_opening["kind"], with_opening["model"], with_opening["client"]) == (
+        "transcription",
+        "m\\n",
+        "a client",
+    )
+    assert (with_opening["turns"], with_opening["outcome"], with_opening["duration_s"]) == (3, "closed", 12.5)
+    assert "client" not in without
+
+
+class _Loaded(scripted.ScriptedStt):
+    info = EngineInfo("loaded")
+    load = 7
+
+
+def test_the_load_of_engines_that_know_it_is_exported() -> None:
+    observer = ServerObserver()
+    observer.watch(scripted.engines() | {EngineKind.STT: _Loaded()}, lambda: 3)
+    values = _values(observer)
+    assert (values["antiphon_sessions"], values["antiphon_stt_load"]) == ("3", "7")
+    assert "antiphon_llm_load" not in values
+
+
+def test_every_error_code_of_the_protocol_has_its_own_series() -> None:
+    """A code that is missing here would be counted as ``other``."""
+    pattern = re.compile(r'ProtocolError\(\s*"([a-z_]+)"')
+    used: set[str] = set()
+    for layer in ("core", "protocol", "runtime"):
+        for path in (SOURCES / layer).rglob("*.py"):
+            used.update(pattern.findall(path.read_text()))
+    assert used - set(ERROR_CODES) == set()
+    assert len(used) > 5
+
+
+def test_the_page_lists_every_metric() -> None:
+    observer = ServerObserver()
+    engines: dict[EngineKind, Any] = {EngineKind.STT: _Loaded()}
+    observer.watch(engines, lambda: 0)
+    rendered = observer.registry.render()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", rendered, re.MULTILINE))
+    texts = dict(re.findall(r"^# HELP (\S+) (.*)$", rendered, re.MULTILINE))
+    rows = [f"| `{name}` | {kind} | {texts[name]} |" for name, kind in kinds.items() if name != "antiphon_stt_load"]
+    page = PAGE.read_text(encoding="utf-8")
+    assert [row for row in rows if row not in page] == []
