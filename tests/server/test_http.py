@@ -72,9 +72,10 @@ def test_models_are_those_that_answer_and_the_name_that_clients_know(run_server:
         answer = (await server.get("/v1/models")).json()
         assert answer["object"] == "list"
         names = [model["id"] for model in answer["data"]]
-        assert names == ["gpt-realtime", "scripted llm", "scripted stt", "scripted tts"]
-        model = (await server.get("/v1/models/gpt-realtime")).json()
-        assert sorted(model) == ["created", "id", "object", "owned_by"]
+        assert names == ["gpt-realtime", "scripted-llm", "scripted-stt", "scripted-tts"]
+        for name in names:
+            model = (await server.get(f"/v1/models/{name}")).json()
+            assert sorted(model) == ["created", "id", "object", "owned_by"]
 
     run_server(scenario)
 

@@ -40,7 +40,8 @@ def _authenticated(request: Request) -> Context:
 
 def _names(context: Context) -> Iterator[str]:
     yield DEFAULT_MODEL
-    yield from dict.fromkeys(context.engines[kind].info.name for kind in _SHOWN if kind in context.engines)
+    names = (context.engines[kind].info.name for kind in _SHOWN if kind in context.engines)
+    yield from dict.fromkeys("-".join(name.split()) for name in names)
 
 
 def _model(context: Context, name: str) -> dict[str, object]:
