@@ -1,8 +1,10 @@
 """The WebSocket endpoint over a real socket: who gets in, who does not, and how each is told."""
 
 import asyncio
+import contextlib
 import json
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from antiphon.engines.base import Engine
 from antiphon.engines.errors import EngineError
 from antiphon.engines.registry import EngineKind
+from antiphon.runtime.sessions import Sessions
 from antiphon.testing import scripted
 from antiphon.vocabulary.errors import EngineErrorKind
 
@@ -303,3 +306,55 @@ def test_a_client_that_stops_reading_is_closed_and_disturbs_nobody(run_server: A
                     assert (await _first(other))["type"] == "input_audio_buffer.cleared"
 
     run_server(scenario, {"outbox_bytes": 1 << 20})
+
+
+async def _close_code_after(sending: Awaitable[None], socket: websockets.ClientConnection) -> int | None:
+    with contextlib.suppress(ConnectionClosed):
+        await sending
+    await socket.wait_closed()
+    return socket.close_code
+
+
+def test_compression_is_not_agreed_to(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        async with server.connect(compression="deflate") as socket:
+            assert (await _first(socket))["type"] == "session.created"
+            assert "Sec-WebSocket-Extensions" not in socket.response.headers
+
+    run_server(scenario)
+
+
+@pytest.mark.parametrize("pieces", [1, 20])
+def test_a_message_over_16_mib_is_refused_however_it_is_cut(run_server: Any, pieces: int) -> None:
+    text = "a" * (16 * 1024 * 1024 // pieces + 1)
+
+    async def scenario(server: Any) -> None:
+        async with server.connect() as socket:
+            await _first(socket)
+            assert await _close_code_after(socket.send([text] * pieces if pieces > 1 else text), socket) == 1009
+        async with server.connect() as other:
+            assert (await _first(other))["type"] == "session.created"
+
+    run_server(scenario)
+
+
+def test_a_text_frame_that_is_not_utf_8_ends_the_connection_with_1007(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        async with server.connect() as socket:
+            await _first(socket)
+            assert await _close_code_after(socket.send(b"\xff\xfe", text=True), socket) == 1007
+
+    run_server(scenario)
+
+
+def test_a_defect_in_what_sessions_share_ends_the_process_rather_than_going_on_deaf(
+    run_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Sessions) -> None:
+        raise RuntimeError("a defect")
+
+    async def scenario(server: Any) -> None:
+        pass
+
+    monkeypatch.setattr(Sessions, "run", fail)
+    assert run_server(scenario) == "what all sessions share has failed; the log says more"
