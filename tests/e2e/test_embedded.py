@@ -1,0 +1,80 @@
+"""The embedded engines, all of them, on recorded human speech: what was understood, and what was said."""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from openai import AsyncOpenAI
+
+from antiphon.audio.resample import resample
+from antiphon.engines import registry
+from antiphon.engines.base import CallContext, SpeechToText
+from antiphon.engines.registry import EngineKind
+from antiphon.testing.wire import assert_valid_server_event
+from antiphon.vocabulary.speech import SttOptions
+from tests.support.audio import chunks, recording, silence_ms, transcript_of
+from tests.support.server import ServerProcess, running_server
+from tests.support.words import word_error_rate
+
+pytestmark = [pytest.mark.e2e, pytest.mark.engines, pytest.mark.timeout(300)]
+
+INSTRUCTIONS = "Whatever the user says, answer with exactly this sentence: The capital of France is Paris."
+
+
+@pytest.fixture(scope="module")
+def embedded_server() -> Iterator[ServerProcess]:
+    with running_server(["--set", "llm.model=qwen2.5-coder-0.5b"]) as server:
+        yield server
+
+
+async def spoken_turn(server: ServerProcess, pcm: bytes) -> list[dict[str, Any]]:
+    """Speak, then listen until the answer is complete. Returns every event."""
+    events: list[dict[str, Any]] = []
+    async with (
+        AsyncOpenAI(base_url=server.base_url, api_key="any") as openai,
+        openai.realtime.connect(model="gpt-realtime") as connection,
+    ):
+        await connection.session.update(
+            session={
+                "type": "realtime",
+                "instructions": INSTRUCTIONS,
+                "audio": {"input": {"transcription": {"model": "whisper-1"}}},
+            }
+        )
+        for chunk in chunks(silence_ms(300) + pcm + silence_ms(1200), 100):
+            await connection.input_audio_buffer.append(audio=base64.b64encode(chunk).decode())
+        async for event in connection:
+            payload = event.to_dict()
+            assert_valid_server_event(payload)
+            events.append(payload)
+            if event.type in ("response.done", "error"):
+                break
+    return events
+
+
+async def heard(pcm: bytes) -> str:
+    """What the embedded recogniser makes of 24 kHz audio."""
+    stt = cast(SpeechToText, registry.create(EngineKind.STT, "whisper", {}))
+
+    async def audio() -> Any:
+        yield resample(pcm, 24_000, stt.sample_rate_hz)
+
+    try:
+        transcripts = [t async for t in stt.transcribe(audio(), context=CallContext("test"), options=SttOptions())]
+    finally:
+        await stt.aclose()
+    return transcripts[-1].text
+
+
+@pytest.mark.parametrize("name", ["austen_0870.wav", "go_forward.wav"])
+def test_human_speech_is_understood_and_answered_in_speech(embedded_server: ServerProcess, name: str) -> None:
+    events = asyncio.run(spoken_turn(embedded_server, recording(name)))
+    by_type = {event["type"]: event for event in events}
+    said = by_type["conversation.item.input_audio_transcription.completed"]["transcript"]
+    assert word_error_rate(transcript_of(name), said) <= 0.15
+    assert by_type["response.done"]["response"]["status"] == "completed"
+    deltas = [event["delta"] for event in events if event["type"] == "response.output_audio.delta"]
+    answer = b"".join(base64.b64decode(delta) for delta in deltas)
+    assert "paris" in asyncio.run(heard(answer)).casefold()
