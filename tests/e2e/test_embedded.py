@@ -20,7 +20,11 @@ from tests.support.words import word_error_rate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engines, pytest.mark.timeout(300)]
 
-INSTRUCTIONS = "Whatever the user says, answer with exactly this sentence: The capital of France is Paris."
+INSTRUCTIONS = (
+    "You are a parrot that knows one sentence. Whatever the user says, say only: The capital of France is Paris."
+)
+EARLIER = (("user", "input_text", "Hello there."), ("assistant", "output_text", "The capital of France is Paris."))
+"""The smallest model follows an example better than an instruction."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,10 @@ async def spoken_turn(server: ServerProcess, pcm: bytes) -> list[dict[str, Any]]
                 "audio": {"input": {"transcription": {"model": "whisper-1"}}},
             }
         )
+        for _ in range(2):
+            for role, kind, text in EARLIER:
+                item: Any = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+                await connection.conversation.item.create(item=item)
         for chunk in chunks(silence_ms(300) + pcm + silence_ms(1200), 100):
             await connection.input_audio_buffer.append(audio=base64.b64encode(chunk).decode())
         async for event in connection:
@@ -77,4 +85,7 @@ def test_human_speech_is_understood_and_answered_in_speech(embedded_server: Serv
     assert by_type["response.done"]["response"]["status"] == "completed"
     deltas = [event["delta"] for event in events if event["type"] == "response.output_audio.delta"]
     answer = b"".join(base64.b64decode(delta) for delta in deltas)
-    assert "paris" in asyncio.run(heard(answer)).casefold()
+    spoken = by_type["response.output_audio_transcript.done"]["transcript"]
+    understood = asyncio.run(heard(answer))
+    assert "paris" in understood.casefold()
+    assert word_error_rate(spoken, understood) <= 0.25

@@ -37,5 +37,5 @@ def recording(name: str) -> bytes:
 
 
 def transcript_of(name: str) -> str:
-    said: str = json.loads((SPEECH / "transcripts.json").read_text())[name]
+    said: str = json.loads((SPEECH / "transcripts.json").read_text())[name.removesuffix(".wav")]
     return said
