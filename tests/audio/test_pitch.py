@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -109,6 +109,7 @@ def test_size_moves_all_frequencies_and_the_duration(size: float) -> None:
     st.floats(0.6, 1.6),
     st.floats(0.5, 2.0),
 )
+@settings(deadline=None)
 def test_any_curve_and_any_factors_give_finite_samples_of_the_right_number(
     f0_hz: list[float], pitch: float, stretch: float
 ) -> None:

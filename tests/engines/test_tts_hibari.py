@@ -20,7 +20,6 @@ from antiphon.engines.errors import EngineError, EngineSettingsError
 from antiphon.engines.registry import EngineKind, requirements
 from antiphon.engines.tts_hibari import HibariTts, create
 from antiphon.runtime.text_split import ClauseSplitter
-from antiphon.testing import conformance
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.speech import Clause, SpokenAudio
 
@@ -220,17 +219,4 @@ def test_it_speaks_many_times_faster_than_real_time(runner: asyncio.Runner, engi
     pieces = runner.run(speak(engine, clauses_of(TEXT * 3), voice="cedar"))
     cost_s = time.process_time() - before_s
     factor = cost_s / (len(samples_of(pieces)) / RATE_HZ)
-    print(f"hibari: {factor:.4f} s of CPU for a second of speech")  # noqa: T201
     assert factor < 0.1
-
-
-@pytest.mark.parametrize("check", conformance.checks_for(EngineKind.TTS), ids=lambda check: check.name)
-def test_the_engine_keeps_its_contract(
-    check: conformance.Check, runner: asyncio.Runner, contract_engine: HibariTts
-) -> None:
-    runner.run(check(contract_engine, conformance.SYNTHETIC))
-
-
-@pytest.fixture(scope="module")
-def contract_engine() -> HibariTts:
-    return create({})

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.runtime.speakable import ENGLISH, PLAIN, LineKind, SpeakableState, Wording, line_kind, speakable
@@ -168,6 +168,7 @@ def test_a_line_is_told_by_its_beginning(line: str, kind: LineKind) -> None:
 
 
 @given(st.lists(st.one_of(MARKDOWN, st.text(st.characters(exclude_categories=())))), st.sampled_from([ENGLISH, PLAIN]))
+@settings(deadline=None)
 def test_no_text_raises_or_leaves_a_control_character(pieces: list[str], wording: Wording) -> None:
     state = SpeakableState(wording)
     for piece in pieces:

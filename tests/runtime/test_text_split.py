@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from antiphon.runtime.speakable import PLAIN
@@ -150,6 +150,7 @@ def test_the_wording_is_that_of_the_splitter() -> None:
 
 
 @given(TEXTS)
+@settings(deadline=None)
 @example("a\n\n\nb")
 @example("\n```")
 def test_clauses_joined_are_the_text(text: str) -> None:
@@ -157,6 +158,7 @@ def test_clauses_joined_are_the_text(text: str) -> None:
 
 
 @given(TEXTS, st.lists(st.integers(0, 200)))
+@settings(deadline=None)
 def test_the_same_text_gives_the_same_clauses_however_it_is_chunked(text: str, cuts: list[int]) -> None:
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     chunks = [text[start:end] for start, end in pairwise(edges)]
@@ -164,5 +166,6 @@ def test_the_same_text_gives_the_same_clauses_however_it_is_chunked(text: str, c
 
 
 @given(TEXTS)
+@settings(deadline=None)
 def test_every_clause_but_the_last_holds_something(text: str) -> None:
     assert all(clause.text.strip() for clause in split(text)[:-1])

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.engines.hibari.phonemes import Phonemes, phonemize, segments
@@ -23,6 +23,7 @@ def no_digits(text: str) -> str:
 
 
 @given(st.text(max_size=1500))
+@settings(deadline=None)
 def test_segments_hold_all_of_the_text_in_short_parts(text: str) -> None:
     found = segments(text)
     assert "".join("".join(found).split()) == "".join(text.split())
@@ -78,6 +79,7 @@ def test_phonemes_cannot_be_given_in_the_text() -> None:
 
 
 @given(st.text(max_size=400), st.integers(50, 200))
+@settings(deadline=None)
 def test_no_piece_is_longer_than_allowed(text: str, longest: int) -> None:
     for piece in pieces(text, longest=longest):
         assert 0 < len(piece) <= longest
