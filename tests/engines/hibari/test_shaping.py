@@ -38,4 +38,4 @@ def test_peaks_are_bent_below_full_scale_and_the_rest_stays() -> None:
     assert (np.diff(limited) >= 0).all()
     quiet = np.abs(ramp) <= 0.7
     np.testing.assert_array_equal(limited[quiet], ramp[quiet])
-    assert limit(ramp[quiet]) is not None
+    np.testing.assert_array_equal(limit(ramp[quiet]), ramp[quiet])
