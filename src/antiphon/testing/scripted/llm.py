@@ -36,7 +36,7 @@ LlmScript = str | Sequence[LlmStep]
 """One generation: a text stands for its words, one chunk each. ``Finish`` is a ``GenerationFinished`` with the usage
 counted; where both are missing one is added."""
 
-_KEPT = 256
+_KEPT = 32
 _STEERED = re.compile(r"^\s*scripted:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -59,7 +59,7 @@ class ScriptedLlm(ScriptedEngine):
         self.capabilities = capabilities or LlmCapabilities(images=True, context_tokens=8192)
         self.delay_s = delay_s
         self.requests: deque[LlmRequest] = deque(maxlen=_KEPT)
-        """What was asked, the newest 256."""
+        """What was asked, the newest 32."""
         self.contexts: deque[CallContext] = deque(maxlen=_KEPT)
         self.prefills: deque[LlmRequest] = deque(maxlen=_KEPT)
         self._ask = scripts if callable(scripts) else None

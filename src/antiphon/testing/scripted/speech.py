@@ -17,7 +17,7 @@ from antiphon.vocabulary.speech import Clause, SpokenAudio, SttOptions, Transcri
 
 __all__ = ["ScriptedStt", "ScriptedTts", "ScriptedTurnJudge", "ScriptedVad", "SttScript", "SttStep"]
 
-_KEPT = 256
+_KEPT = 32
 _AUDIBLE_RMS = 0.01
 """-40 dBFS: a tone is speech, silence and faint noise are not."""
 
@@ -77,7 +77,7 @@ class ScriptedStt(ScriptedEngine):
         self.delay_s = delay_s
         self.partial_every_ms = partial_every_ms
         self.heard: deque[bytes] = deque(maxlen=_KEPT)
-        """The audio of each call that was heard to its end, the newest 256."""
+        """The audio of each call that was heard to its end, the newest 32."""
         self._scripts = scripts
 
     async def transcribe(
@@ -169,7 +169,7 @@ class ScriptedTts(ScriptedEngine):
         self.delay_s = delay_s
         self.trouble = trouble
         self.spoken: deque[Clause] = deque(maxlen=_KEPT)
-        """The clauses whose speech began, the newest 256."""
+        """The clauses whose speech began, the newest 32."""
         self.contexts: deque[CallContext] = deque(maxlen=_KEPT)
 
     async def synthesize(
@@ -222,7 +222,7 @@ class ScriptedTurnJudge(ScriptedEngine):
         super().__init__("turn judge")
         self.delay_s = delay_s
         self.judged: deque[str] = deque(maxlen=_KEPT)
-        """The texts that were judged, the newest 256."""
+        """The texts that were judged, the newest 32."""
         self._left = iter(scripts)
 
     async def judge(self, samples: Samples, *, text: str, context: CallContext) -> float:
