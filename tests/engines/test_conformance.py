@@ -43,7 +43,7 @@ BUILT_IN = [
     BuiltIn(EngineKind.TURN_JUDGE, "smart_turn"),
     BuiltIn(EngineKind.STT, "whisper", {"model": "tiny.en"}),
     BuiltIn(EngineKind.STT, "openai", at_server=True),
-    BuiltIn(EngineKind.LLM, "llamacpp", {"model": "0.5b"}),
+    BuiltIn(EngineKind.LLM, "llamacpp", {"model": "qwen2.5-coder-0.5b"}),
     BuiltIn(EngineKind.LLM, "openai", at_server=True),
     BuiltIn(EngineKind.TTS, "hibari"),
     BuiltIn(EngineKind.TTS, "openai", at_server=True),
