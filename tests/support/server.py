@@ -56,7 +56,8 @@ def running_server(
     reader = threading.Thread(target=_read, args=(server, ready), daemon=True)
     reader.start()
     try:
-        if not ready.wait(_START_S) or process.poll() is not None:
+        ready.wait(_START_S)
+        if not any(line.startswith("Ready") for line in server.lines):
             raise AssertionError("the server did not start:\n" + "\n".join(server.lines))
         yield server
     finally:
