@@ -317,6 +317,47 @@ def test_deep_nesting_is_refused(opening: str) -> None:
     ]
 
 
+def _tool_event(levels: int) -> str:
+    """An event of so many levels in a tool's parameters, which themselves stand at level 5."""
+    parameters = '{"a":' * (levels - 4) + "1" + "}" * (levels - 4)
+    return (
+        '{"event_id":"e","type":"session.update","session":{"type":"realtime",'
+        f'"tools":[{{"type":"function","name":"t","parameters":{parameters}}}]}}}}'
+    )
+
+
+def test_an_event_may_have_64_levels() -> None:
+    decode_client_event(_tool_event(64), strict=True)
+    error = refusal(_tool_event(65))
+    assert (error.code, error.param, error.event_id) == ("invalid_value", "session", "e")
+    assert error.message == "The event is nested too deeply in 'session'; expected at most 64 levels."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"response.create","x":' + "[" * 64 + "]" * 64 + ',"event_id":"e"}',
+        '{"type":"nonsense","event_id":"e","x":' + '[{"b":' * 32 + "0" + "}]" * 32 + "}",
+        '{"event_id":"e","x":[' + "[]," * 100 + "[" * 63 + "]" * 63 + "]}",
+        '{"type":"input_audio_buffer.append","audio":"AAAA","event_id":"e","x":' + "[" * 64 + "]" * 64 + "}",
+    ],
+)
+def test_a_field_that_nobody_knows_may_not_be_deeper_either(text: str) -> None:
+    error = refusal(text)
+    assert (error.code, error.param, error.event_id) == ("invalid_value", "x", "e")
+
+
+def test_many_shallow_values_and_brackets_in_texts_are_not_deep() -> None:
+    decode_client_event('{"type":"response.create","x":[' + "[[]]," * 1000 + "1]}")
+    decode_client_event(json.dumps({"type": "response.create", "response": {"instructions": "[" * 1000}}))
+
+
+def test_the_depth_that_is_allowed_can_be_set() -> None:
+    decode_client_event(_tool_event(65), nesting=65)
+    with pytest.raises(ProtocolError, match="at most 8 levels"):
+        decode_client_event(_tool_event(9), nesting=8)
+
+
 @pytest.mark.parametrize("element", ["[]", "{}", "0", "[0]", '{"a":[]}', "[[[]]]"])
 def test_an_event_of_too_many_values_is_refused_before_it_is_parsed(element: str) -> None:
     error = refusal('{"type":"response.create","x":[' + ",".join([element] * 50_001) + "]}")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from antiphon.protocol.json_text import NESTING_MAX
+
 __all__ = ["Limits"]
 
 
@@ -25,7 +27,8 @@ class Limits:
     instructions_bytes: int = 256 * 1024
     tools: int = 128
     tools_bytes: int = 256 * 1024
-    nesting: int = 64
+    nesting: int = NESTING_MAX
+    """Levels of objects and arrays in one event."""
     out_of_band_responses: int = 8
     transcription_deadline_s: float = 30.0
     context_tokens: int = 4_096

@@ -16,7 +16,7 @@ from antiphon.protocol.checks import BASE64_CHARS_MAX, Check, Unknowns, compile_
 from antiphon.protocol.client_events import ClientEvent, InputAudioBufferAppend, InputAudioBufferCommit
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.items import ContentPart, ResponseInputItem
-from antiphon.protocol.json_text import parse_json_object, readable_event_id
+from antiphon.protocol.json_text import NESTING_MAX, parse_json_object, readable_event_id
 from antiphon.protocol.server_events import ServerEvent
 
 __all__ = [
@@ -49,15 +49,16 @@ class Decoded(msgspec.Struct, Generic[_T], frozen=True):
     """Dotted paths of ignored fields, list indices left out (``session.tools[].colour``); at most 64."""
 
 
-def decode_client_event(text: str | bytes, *, strict: bool = False) -> Decoded[ClientEvent]:
+def decode_client_event(text: str | bytes, *, strict: bool = False, nesting: int = NESTING_MAX) -> Decoded[ClientEvent]:
     """One client event. Raises only ``ProtocolError``, with the client's ``event_id`` wherever that is readable.
 
     Unknown fields are left out and named in the result; with ``strict`` they are refused (``unknown_parameter``).
+    More than ``nesting`` levels are refused wherever they stand, unknown fields included.
     """
     append = _plain_append(text)
     if append is not None:
         return Decoded(append)
-    plain = parse_json_object(text)
+    plain = parse_json_object(text, nesting=nesting)
     if "type" not in plain:
         raise ProtocolError("invalid_event", _NO_TYPE, "type", event_id=readable_event_id(plain))
     event, unknown_fields = _read(_CLIENT_EVENT, plain, strict=strict)
@@ -153,7 +154,7 @@ def decode_server_event(text: str | bytes) -> ServerEvent | UnknownServerEvent:
     try:
         return cast("ServerEvent", _SERVER_EVENT.decode(text))
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        plain = parse_json_object(text)
+        plain = parse_json_object(text, nesting=None)
     name = plain.get("type")
     if not isinstance(name, str):
         raise ProtocolError("invalid_event", _NO_TYPE, "type")

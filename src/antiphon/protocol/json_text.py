@@ -11,7 +11,10 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from antiphon.protocol.errors import ProtocolError
 
-__all__ = ["parse_json_object", "readable_event_id", "shown"]
+__all__ = ["NESTING_MAX", "parse_json_object", "readable_event_id", "shown"]
+
+NESTING_MAX: Final = 64
+"""Levels of objects and arrays in one event, the event itself being the first."""
 
 _SHOWN_CHARS: Final = 128
 _EVENT_ID_CHARS: Final = 512
@@ -20,6 +23,7 @@ _INTEGER_MAX: Final = 2**64 - 1
 _SAFE_INTEGER_CHARS: Final = 18
 _VALUES_MAX: Final = 50_000
 _COUNTED_FROM_CHARS: Final = 2**16
+_CONTAINERS: Final = (dict, list)
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -29,10 +33,11 @@ def shown(text: str) -> str:
     return cut.encode("utf-8", "replace").decode("utf-8")
 
 
-def parse_json_object(text: str | bytes, *, noun: str = "event") -> dict[str, Any]:
+def parse_json_object(text: str | bytes, *, noun: str = "event", nesting: int | None = NESTING_MAX) -> dict[str, Any]:
     """The one JSON object that ``text`` (UTF-8 if bytes) holds, as plain values; ``noun`` is what messages call it.
 
-    Raises only ``ProtocolError``, with ``event_id`` filled where the object has a readable one.
+    ``nesting``: at most so many levels; None: as many as the parser can read. Raises only ``ProtocolError``, with
+    ``event_id`` filled where the object has a readable one.
     """
     decoded = _checked_unicode(text, noun) if isinstance(text, str) else _decode_utf8(text, noun)
     if len(decoded) > _COUNTED_FROM_CHARS:
@@ -43,6 +48,8 @@ def parse_json_object(text: str | bytes, *, noun: str = "event") -> dict[str, An
         _refuse_marked(_parse(_MARKING_PARSER, decoded, noun))
     if not isinstance(value, dict):
         raise _unreadable(noun, "is not a JSON object")
+    if nesting is not None and decoded.count("{") + decoded.count("[") > nesting:
+        _refuse_depth(value, nesting, noun)
     if "\\u" in decoded and _SURROGATE_ESCAPE.search(decoded):
         _refuse_lone_surrogates(value)
     return value
@@ -169,6 +176,29 @@ def _parse(parser: json.JSONDecoder, text: str, noun: str) -> Any:
 def _refuse_marked(value: object) -> NoReturn:
     trail, marked = next((trail, leaf) for trail, leaf in _leaves(value) if isinstance(leaf, _Marked))
     _refuse(value, trail, marked.complaint)
+
+
+def _refuse_depth(value: dict[str, Any], nesting: int, noun: str) -> None:
+    if not _is_deeper(value, nesting):
+        return
+    field = shown(next(key for key, child in value.items() if _is_deeper(child, nesting - 1)))
+    message = f"The {noun} is nested too deeply in '{field}'; expected at most {nesting} levels."
+    raise ProtocolError("invalid_value", message, field, event_id=readable_event_id(value))
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether ``value`` has more than ``levels`` levels of containers; without recursion."""
+    level = [value] if isinstance(value, _CONTAINERS) else []
+    for _ in range(levels):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, _CONTAINERS)
+        ]
+        if not level:
+            return False
+    return bool(level)
 
 
 def _refuse_lone_surrogates(value: dict[str, Any]) -> None:
