@@ -110,5 +110,7 @@ async def _run(
         try:
             await scenario(server)
         finally:
+            # Whatever happened, the server ends by itself: a cancelled one would leave its sockets open.
             server.stop.set()
+            await asyncio.wait({serving})
     return await serving

@@ -25,7 +25,8 @@ def _values(observer: ServerObserver) -> dict[str, str]:
 
 
 def test_it_is_what_the_runtime_reports_to() -> None:
-    observer: Observer = ServerObserver()
+    observer = ServerObserver()
+    _: Observer = observer
     observer.session_started("sess_1", "req_1")
     observer.session_ended(SUMMARY)
     observer.turn_finished(TurnLatencies("sess_1", "resp_1", "completed", first_audio_ms=250, output_tokens=9))
@@ -33,8 +34,8 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     observer.client_error("sess_1", "invalid_value")
     observer.unknown_field("req_1", "session.colour")
     observer.vad_batch(0.001, 4)
+    observer.vad_failed(ValueError("a defect"))
     observer.fault("sess_1", ValueError("a defect"))
-    assert isinstance(observer, ServerObserver)
     values = _values(observer)
     assert values['antiphon_sessions_total{outcome="closed"}'] == "1"
     assert values['antiphon_turns_total{status="completed"}'] == "1"
@@ -45,6 +46,7 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     assert values['antiphon_errors_total{code="invalid_value"}'] == "1"
     assert values["antiphon_unknown_fields_total"] == "1"
     assert values["antiphon_vad_windows_total"] == "4"
+    assert values["antiphon_vad_failures_total"] == "1"
     assert values["antiphon_faults_total"] == "1"
 
 

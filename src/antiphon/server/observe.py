@@ -81,6 +81,7 @@ class ServerObserver:
         self._faults = registry.counter("antiphon_faults_total", "Sessions ended by a defect of the server.")
         self._vad_s = registry.histogram("antiphon_vad_batch_seconds", "Time of a VAD batch.", buckets=_VAD_BUCKETS_S)
         self._vad_windows = registry.counter("antiphon_vad_windows_total", "VAD windows computed.")
+        self._vad_failures = registry.counter("antiphon_vad_failures_total", "Times that the detector began to fail.")
         self.loop_lag = registry.histogram(
             "antiphon_event_loop_lag_seconds", "How late timers of the event loop fire.", buckets=LAG_BUCKETS_S
         )
@@ -160,6 +161,11 @@ class ServerObserver:
     def vad_batch(self, seconds: float, windows: int) -> None:
         self._vad_s.observe(seconds)
         self._vad_windows.add(windows)
+
+    def vad_failed(self, error: BaseException) -> None:
+        """The detector began to fail: nobody's speech is noticed until it works again."""
+        self._vad_failures.add()
+        _LOG.error("vad_failed", exc_info=error)
 
     def fault(self, session_id: str, error: BaseException) -> None:
         self._faults.add()

@@ -1,0 +1,122 @@
+"""From settings to engines: what is planned, fetched, built, and what the refusals say."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from antiphon.core.limits import Limits
+from antiphon.engines.registry import EngineKind
+from antiphon.runtime.settings import RuntimeSettings
+from antiphon.server.engines import build_engines, close_engines, describe, plan_engines
+from antiphon.server.runtime_values import runtime_engines, runtime_settings
+from antiphon.server.settings import Settings, SettingsError, load_settings
+from antiphon.testing import scripted
+
+REMOTE: Mapping[str, Any] = {
+    name: {"engine": "openai", "base_url": "http://127.0.0.1:9/v1"} for name in ("stt", "llm", "tts")
+} | {"vad": {"engine": "energy"}, "turn_judge": {"engine": "none"}}
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_chosen_engines_are_planned_with_their_options_and_built() -> None:
+    plan = plan_engines(load_settings(REMOTE))
+    assert {kind.value: choice.name for kind, choice in plan.choices.items()} == {
+        "vad": "energy",
+        "stt": "openai",
+        "llm": "openai",
+        "tts": "openai",
+    }
+    assert (plan.weights, plan.is_scripted) == ((), False)
+    engines = build_engines(plan)
+    assert len(describe(engines)) == 4
+    assert runtime_engines(engines).turn_judge is None
+    asyncio.run(close_engines(engines))
+
+
+@pytest.mark.parametrize("name", ["scripted", "nonsense"])
+def test_an_unknown_engine_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"no llm engine '{name}'; installed are: .*openai"):
+        plan_engines(load_settings({**REMOTE, "llm": {"engine": name}}))
+
+
+def test_scripted_engines_come_by_their_own_flag_only() -> None:
+    plan = plan_engines(load_settings(), scripted=True)
+    assert plan.is_scripted
+    assert all("scripted" in line for line in describe(build_engines(plan)))
+
+
+def test_an_engine_judges_its_own_options() -> None:
+    plan = plan_engines(load_settings({**REMOTE, "llm": {**REMOTE["llm"], "temprature": 1}}))
+    with pytest.raises(SettingsError, match=r"llm engine 'openai': .*temprature") as caught:
+        build_engines(plan)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stage_that_sessions_can_do_without_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    plan = plan_engines(load_settings({**REMOTE, "turn_judge": {"engine": "auto"}}))
+    assert EngineKind.TURN_JUDGE not in plan.choices
+    (note,) = plan.notes
+    assert note.startswith("turn_judge engine 'smart_turn' needs onnxruntime")
+    assert note.endswith("(going on without it)")
+    with pytest.raises(SettingsError, match="needs onnxruntime"):
+        plan_engines(load_settings({**REMOTE, "turn_judge": {"engine": "smart_turn"}}))
+
+
+class _Uncloseable(scripted.ScriptedVad):
+    async def aclose(self) -> None:
+        raise OSError("stuck")
+
+
+def test_one_engine_that_cannot_be_closed_does_not_keep_the_others_open() -> None:
+    closed = []
+
+    class Closing(scripted.ScriptedTts):
+        async def aclose(self) -> None:
+            closed.append(self)
+
+    asyncio.run(close_engines(scripted.engines() | {EngineKind.VAD: _Uncloseable(), EngineKind.TTS: Closing()}))
+    assert len(closed) == 1
+
+
+def test_default_settings_are_the_runtimes_own() -> None:
+    assert runtime_settings(load_settings()) == RuntimeSettings()
+
+
+RUNTIME_ONLY = {"manual_buffer_s", "idle_buffer_s", "frame_bytes", "context_tokens", "output_reserve_tokens"}
+"""Bounds that follow from the protocol, its clients or the model: nobody sets them."""
+
+
+def test_every_bound_of_the_runtime_can_be_set_or_is_named_here() -> None:
+    changed = runtime_settings(
+        load_settings(
+            {
+                name: default + 1 if name != "session_audio_bytes" else 2 << 20
+                for name, default in _numbers(Settings)
+                if name not in ("port", "drain_s")
+            }
+            | {"limits": {field: value + 1 for field, value in load_settings().limits.model_dump().items()}}
+        )
+    )
+    unchanged = {
+        field.name for field in fields(Limits) if getattr(changed.limits, field.name) == getattr(Limits(), field.name)
+    }
+    assert unchanged == RUNTIME_ONLY
+    numbers = {field.name for field in fields(RuntimeSettings) if field.type in (int, float, "int", "float")}
+    assert {name for name in numbers if getattr(changed, name) == getattr(RuntimeSettings(), name)} == set()
+
+
+def _numbers(model: type[Settings]) -> list[tuple[str, Any]]:
+    return [
+        (name, field.default)
+        for name, field in model.model_fields.items()
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool)
+    ]
