@@ -1,0 +1,38 @@
+"""How tools are shown to a small model: in words of ours, since it does not keep to its own template's form."""
+
+import json
+from collections.abc import Sequence
+
+from antiphon.vocabulary.llm import LlmRequest, ToolCall, ToolSpec
+
+__all__ = ["call_text", "result_text", "tool_block"]
+
+_HEAD = "# Functions\nYou can call these functions:\n"
+_FORM = """
+If a function can help with what the user says, your reply starts with { and is only a JSON object: \
+{"name": "...", "arguments": {...}}. Do not explain the call, the user cannot make it."""
+_SEVERAL = " For several calls write one object a line."
+_ELSE = "\nFor anything else reply with plain words and no function call."
+
+
+def tool_block(request: LlmRequest) -> str:
+    """What the system message says about the request's tools; empty if none may be called."""
+    if not request.tools or request.tool_choice == "none":
+        return ""
+    listed = "\n".join(_listed(tool) for tool in request.tools)
+    return _HEAD + listed + "\n" + _FORM + (_SEVERAL if request.parallel_tool_calls else "") + _ELSE
+
+
+def call_text(call: ToolCall) -> str:
+    """A call of the model's own, as it is asked to write it."""
+    return f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments or "{}"}}}'
+
+
+def result_text(outputs: Sequence[str]) -> str:
+    """Results of calls, in the order of the calls."""
+    return "\n".join(f"<tool_response>\n{output}\n</tool_response>" for output in outputs)
+
+
+def _listed(tool: ToolSpec) -> str:
+    shown = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return json.dumps(shown, ensure_ascii=False)
