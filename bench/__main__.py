@@ -1,4 +1,4 @@
-"""``python -m bench [overhead|cost|memory|embedded|all]``: prints the tables of docs/explanation/performance.md."""
+"""``python -m bench [overhead|cost|memory|embedded|lag|all]``: prints the tables of docs/explanation/performance.md."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ _HEADS = {
     "cost": ("chunk", "silent session, % of a core", "talking session, % of a core"),
     "memory": ("memory", "PSS"),
     "embedded": ("embedded models", "value"),
+    "lag": ("round trip, ms", "median", "99 %", "worst"),
 }
 
 
@@ -37,6 +38,8 @@ def _measure(name: str, given: argparse.Namespace) -> Sequence[Sequence[str]]:
         return measures.cost(given.sessions, given.seconds)
     if name == "memory":
         return measures.memory(100)
+    if name == "lag":
+        return measures.lag(given.seconds, given.server)
     return measures.embedded(max(4, given.turns // 5), given.server)
 
 

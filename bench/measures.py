@@ -11,7 +11,7 @@ from bench.processes import instant_server, usage
 from tests.support.audio import recording, silence_ms
 from tests.support.server import ServerProcess, running_server
 
-__all__ = ["cost", "embedded", "memory", "overhead"]
+__all__ = ["cost", "embedded", "lag", "memory", "overhead"]
 
 Rows = Sequence[Sequence[str]]
 _SPEECH = "go_forward.wav"
@@ -161,3 +161,48 @@ async def _embedded_turns(server: ServerProcess, turns: int) -> list[float]:
             await client.until("response.done")
             microphone.cancel()
     return latencies
+
+
+# --- responsiveness ------------------------------------------------------------------------------------------------
+
+
+def lag(seconds: float, arguments: Sequence[str]) -> Rows:
+    """Round trips of ``session.update`` while the embedded models write and speak for another session."""
+    with running_server(list(arguments)) as server:
+        idle = asyncio.run(_round_trips(server, seconds, busy=False))
+        busy = asyncio.run(_round_trips(server, seconds, busy=True))
+    return [
+        (name, *(f"{_share(times, share):.1f}" for share in (0.5, 0.99, 1.0)))
+        for name, times in (
+            ("nobody else there", idle),
+            ("while another session is answered", busy),
+        )
+    ]
+
+
+def _share(values: Sequence[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+async def _round_trips(server: ServerProcess, seconds: float, *, busy: bool) -> list[float]:
+    times: list[float] = []
+    async with connected(server.websocket_url) as client, connected(server.websocket_url) as other:
+        async with asyncio.TaskGroup() as tasks:
+            talker = tasks.create_task(_keep_answering(other)) if busy else None
+            until = time.perf_counter() + seconds
+            while time.perf_counter() < until:
+                began = time.perf_counter()
+                await client.send(type="session.update", session={"type": "realtime"})
+                times.append((await client.until("session.updated") - began) * 1000)
+                await asyncio.sleep(0.02)
+            if talker is not None:
+                talker.cancel()
+    return times
+
+
+async def _keep_answering(client: Client) -> None:
+    content = [{"type": "input_text", "text": "Tell me a long story about a ship, in at least ten sentences."}]
+    while True:
+        await client.send(type="conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        await client.send(type="response.create")
+        await client.until("response.done")
