@@ -5,6 +5,7 @@
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -25,7 +26,9 @@ async def transcribe(request: Request) -> Response:
 
 async def complete(request: Request) -> Response:
     await request.body()
-    chunks = [{"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in REPLY]
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in REPLY
+    ]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     usage = {"prompt_tokens": 10, "completion_tokens": len(REPLY), "total_tokens": 10 + len(REPLY)}
     lines = [json.dumps(chunk) for chunk in [*chunks, {"choices": [], "usage": usage}]]

@@ -186,17 +186,17 @@ def _share(values: Sequence[float], share: float) -> float:
 
 async def _round_trips(server: ServerProcess, seconds: float, *, busy: bool) -> list[float]:
     times: list[float] = []
-    async with connected(server.websocket_url) as client, connected(server.websocket_url) as other:
-        async with asyncio.TaskGroup() as tasks:
-            talker = tasks.create_task(_keep_answering(other)) if busy else None
-            until = time.perf_counter() + seconds
-            while time.perf_counter() < until:
-                began = time.perf_counter()
-                await client.send(type="session.update", session={"type": "realtime"})
-                times.append((await client.until("session.updated") - began) * 1000)
-                await asyncio.sleep(0.02)
-            if talker is not None:
-                talker.cancel()
+    url = server.websocket_url
+    async with connected(url) as client, connected(url) as other, asyncio.TaskGroup() as tasks:
+        talker = tasks.create_task(_keep_answering(other)) if busy else None
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            await client.send(type="session.update", session={"type": "realtime"})
+            times.append((await client.until("session.updated") - began) * 1000)
+            await asyncio.sleep(0.02)
+        if talker is not None:
+            talker.cancel()
     return times
 
 
