@@ -198,6 +198,90 @@ def test_a_message_of_endless_fragments_is_refused(content: bytes) -> None:
     run_virtual(scenario())
 
 
+async def _listening() -> tuple[WebSocketProtocol, RecordingTransport, _App]:
+    """Connected, and one message taken: it was the first to be read."""
+    protocol, transport, app = await _connected()
+    await app.receive()
+    await app.send({"type": "websocket.accept"})
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(app.receive())
+        await transport.resumed.wait()
+        protocol.data_received(_text(b"first"))
+        assert (await first)["text"] == "first"
+    return protocol, transport, app
+
+
+def test_many_messages_of_one_read_are_parsed_slice_by_slice_and_none_is_lost() -> None:
+    async def scenario() -> None:
+        protocol, transport, app = await _listening()
+        texts = [f"message {number}" for number in range(5_000)]
+        protocol.data_received(b"".join(_text(text.encode()) for text in texts))
+        assert 0 < protocol.queue.qsize() < uvicorn_protocols.SLICE_BYTES // 10
+        for text in texts:
+            assert not transport.reading
+            assert (await app.receive())["text"] == text
+        assert transport.reading
+        await _leave(protocol, app)
+
+    run_virtual(scenario())
+
+
+def test_a_large_message_may_come_in_any_number_of_reads() -> None:
+    async def scenario() -> None:
+        protocol, _, app = await _listening()
+        data = _text(b"a" * 1_000_000) + _text(b"next")
+        for start in range(0, len(data), 300_000):
+            protocol.data_received(data[start : start + 300_000])
+        assert (await app.receive())["text"] == "a" * 1_000_000
+        assert (await app.receive())["text"] == "next"
+        await _leave(protocol, app)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("opcode", [Opcode.PING, Opcode.PONG])
+def test_control_frames_are_paced(opcode: Opcode) -> None:
+    async def scenario() -> None:
+        protocol, transport, app = await _listening()
+        transport.resumed.clear()
+        started_s = asyncio.get_running_loop().time()
+        protocol.data_received(_text(b"", opcode) * 20_000)
+        assert not transport.reading
+        await transport.resumed.wait()
+        took_s = asyncio.get_running_loop().time() - started_s
+        assert 1.5 < took_s < 2.5
+        assert transport.reading
+        await _leave(protocol, app)
+
+    run_virtual(scenario())
+
+
+def test_a_few_control_frames_wait_for_nothing() -> None:
+    async def scenario() -> None:
+        protocol, transport, app = await _listening()
+        protocol.data_received(_text(b"?", Opcode.PING) * 10)
+        assert transport.reading
+        assert transport.written.endswith(bytes(Frame(Opcode.PONG, b"?").serialize(mask=False)) * 10)
+        await _leave(protocol, app)
+
+    run_virtual(scenario())
+
+
+def test_of_the_pings_of_a_client_that_does_not_read_only_the_latest_is_answered() -> None:
+    async def scenario() -> None:
+        protocol, transport, app = await _listening()
+        protocol.pause_writing()
+        written = len(transport.written)
+        for number in range(1_000):
+            protocol.data_received(_text(str(number).encode(), Opcode.PING))
+        assert len(transport.written) == written
+        protocol.resume_writing()
+        assert transport.written[written:] == bytes(Frame(Opcode.PONG, b"999").serialize(mask=False))
+        await _leave(protocol, app)
+
+    run_virtual(scenario())
+
+
 def test_a_close_is_sent_behind_what_a_slow_client_has_not_read_and_then_cuts() -> None:
     async def scenario() -> None:
         protocol, transport, app = await _connected()

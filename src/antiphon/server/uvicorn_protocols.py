@@ -9,6 +9,9 @@ What uvicorn 0.54 leaves open, and these classes close:
   before the application asks for its first message, and reading stops again after each message until it is taken
   (uvicorn's ``ws_max_queue`` is not used by this implementation: its queue is one socket read long).
 - A message may consist of any number of empty fragments. Here their number is bounded.
+- All of one read is parsed at once: 256 KiB hold 40,000 empty frames. Here a slice is parsed at a time, and frames that
+  are no messages (pings, pongs, fragments) are paced.
+- Every ping is answered, whether or not its sender reads the answers. Here only the latest one waits to be answered.
 - Closing waits until a slow peer has read everything sent before. Here the close frame is queued behind that data, and
   the connection is cut ``close_timeout`` seconds later.
 """
@@ -39,6 +42,11 @@ HEAD_TIMEOUT_S = 10.0
 LINGER_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
 FRAGMENTS_MAX = 4_096
+SLICE_BYTES = 8 * 1024
+"""Parsed at a time; between two slices others have their turn."""
+IDLE_FRAMES_MAX = 64
+"""Frames of one slice that are no messages before they are paced."""
+IDLE_FRAMES_PER_S = 10_000.0
 
 _REFUSALS = {
     400: ("bad_request", "The request is not valid HTTP."),
@@ -138,13 +146,66 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.close_timeout = CLOSE_TIMEOUT_S
         self._listening = False
+        self._unparsed = bytearray()
+        self._parsing: asyncio.TimerHandle | None = None
+        self._idle_frames = 0
+        self._owed_pong = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unparsed.clear()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unparsed += data
+        if self._parsing is None and not self._must_wait:
+            self._parse()
+
+    @property
+    def _must_wait(self) -> bool:
+        """The application has not asked yet, or has not taken the last message."""
+        return self.handshake_initiated and (self.read_paused or not self._listening)
+
+    def _parse(self) -> None:
+        self._parsing = None
+        if self.transport.is_closing():
+            return
+        data = bytes(self._unparsed[:SLICE_BYTES])
+        del self._unparsed[:SLICE_BYTES]
+        self._idle_frames = 0
+        if data:
+            super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
             # websockets has an answer to the malformed handshake; uvicorn does not send it.
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Parse what is left, soon; or read on."""
+        if self._must_wait or self._parsing is not None:
+            return
+        surplus = self._idle_frames - IDLE_FRAMES_MAX
+        if self._unparsed or surplus > 0:
+            self.transport.pause_reading()
+            self._parsing = self.loop.call_later(max(0, surplus) / IDLE_FRAMES_PER_S, self._parse)
+        else:
+            self.transport.resume_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.transport.write(self._owed_pong)
+        self._owed_pong = b""
+
+    def handle_ping(self) -> None:
+        self._idle_frames += 1
+        if self.writable.is_set():
+            super().handle_ping()
+        elif frames := self.conn.data_to_send():
+            self._owed_pong = frames[-1]
+
+    def handle_pong(self, event: Frame) -> None:
+        self._idle_frames += 1
+        super().handle_pong(event)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -155,12 +216,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
             self.handle_parser_exception()
             return
+        self._idle_frames += 1
         super().handle_cont(event)
 
     async def receive(self) -> ASGIReceiveEvent:
         if self.handshake_complete:
             self._listen()
-        return await super().receive()
+        message = await super().receive()
+        self._go_on()
+        return message
 
     async def send(self, message: ASGISendEvent) -> None:
         is_close = message["type"] == "websocket.close" and self.handshake_complete
@@ -170,6 +234,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if is_close:
             self._listen()
+            self._go_on()
             if self.close_timer is not None:
                 self.close_timer.cancel()
                 self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
@@ -186,4 +251,4 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _listen(self) -> None:
         if not self._listening:
             self._listening = True
-            self.transport.resume_reading()
+            self._go_on()
