@@ -42,6 +42,14 @@ class Resampler:
         self._new_stream = _stream_of(from_hz, to_hz)
         self._stream = self._new_stream()
 
+    @property
+    def lag_samples(self) -> int:
+        """How far the output stays behind: of n samples pushed, all but so many (and a part of 1 ms) are converted.
+
+        0 where that is not known, because the stream works in blocks of its own.
+        """
+        return self._stream.lag_samples
+
     def push(self, pcm: bytes) -> bytes:
         """Take whole samples; return what can be computed by now. Raises ``ValueError`` on half a sample."""
         pcm_samples(pcm)
@@ -70,6 +78,8 @@ def _stream_of(from_hz: int, to_hz: int) -> "Callable[[], _Unchanged | _Polyphas
 
 
 class _Unchanged:
+    lag_samples = 0
+
     def push(self, pcm: bytes) -> bytes:
         return pcm
 
@@ -78,6 +88,8 @@ class _Unchanged:
 
 
 class _Soxr:
+    lag_samples = 0
+
     def __init__(self, from_hz: int, to_hz: int) -> None:
         # Float in and out: for 16-bit output soxr would add dither.
         self._stream: Any = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
@@ -112,6 +124,10 @@ class _Polyphase:
         self._pending: NDArray[np.int16] = np.zeros(filter_.lag - 1, S16LE)
         self._taken = 0
         self._given = 0
+
+    @property
+    def lag_samples(self) -> int:
+        return self._filter.window - self._filter.step_in - (self._filter.lag - 1)
 
     def push(self, pcm: bytes) -> bytes:
         self._taken += len(pcm) // 2

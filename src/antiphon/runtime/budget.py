@@ -1,6 +1,7 @@
 """Bytes that several sessions share."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,22 +9,51 @@ __all__ = ["ByteBudget"]
 
 
 class ByteBudget:
-    """At most ``max_bytes`` are held at one time; whoever wants more waits. One larger than all of it goes alone."""
+    """At most ``max_bytes`` are held at one time; whoever wants more waits, first come, first served.
+
+    One larger than all of it goes alone.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._held = 0
-        self._freed = asyncio.Condition()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def held_bytes(self) -> int:
+        return self._held
 
     @asynccontextmanager
     async def hold(self, size: int) -> AsyncIterator[None]:
         size = min(size, self._max_bytes)
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._held + size <= self._max_bytes)
-            self._held += size
+        await self._take(size)
         try:
             yield
         finally:
-            async with self._freed:
-                self._held -= size
-                self._freed.notify_all()
+            self._give_back(size)
+
+    async def _take(self, size: int) -> None:
+        if not self._waiting and self._held + size <= self._max_bytes:
+            self._held += size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(size)
+            else:
+                self._waiting.remove((size, turn))
+                self._admit()
+            raise
+
+    def _give_back(self, size: int) -> None:
+        self._held -= size
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._held + self._waiting[0][0] <= self._max_bytes:
+            size, turn = self._waiting.popleft()
+            self._held += size
+            turn.set_result(None)

@@ -1,70 +1,88 @@
-"""Input audio on its way to the core: from the wire format to ``INPUT_HZ``, in steps that the detector keeps up with."""
+"""Input audio on its way to the core: from the wire format to ``INPUT_HZ``, no faster than the detector hears it."""
 
+from asyncio import sleep
 from collections.abc import Callable
 
 from antiphon.audio.g711 import decode_alaw, decode_ulaw
 from antiphon.audio.resample import Resampler
-from antiphon.core.inputs import INPUT_HZ, AudioReceived
+from antiphon.core.inputs import INPUT_HZ
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.session_config import FormatName
-from antiphon.runtime.vad_batch import Listener
+from antiphon.runtime.listener import Listener
+from antiphon.runtime.vad_batch import VadBatcher
 
 __all__ = ["Hearing"]
 
 _G711_HZ = 8_000
-_PIECE_BYTES = INPUT_HZ // 10 * 2
-"""Audio that comes faster than real time is heard in steps of 100 ms, as if it had been spoken."""
-_DIRECT_BYTES = INPUT_HZ // 4 * 2
-_MAX_BEHIND = 16
+_STEP_MS = 240
+"""Audio that comes in larger chunks is taken in such steps, between which others have their turn."""
+_STEP_BYTES: dict[FormatName, int] = {
+    "audio/pcm": INPUT_HZ * _STEP_MS // 1000 * 2,
+    "audio/pcmu": _G711_HZ * _STEP_MS // 1000,
+    "audio/pcma": _G711_HZ * _STEP_MS // 1000,
+}
+_MAX_BEHIND = 8
+"""Pieces that may wait for the detector; more are heard before anything else is read."""
 
 
 class Hearing:
-    def __init__(self, listener: Listener, received: Callable[[AudioReceived], None]) -> None:
+    """The input audio of one session. ``detects_turns`` says whether the detector is to be asked now."""
+
+    def __init__(self, batcher: VadBatcher, listener: Listener, detects_turns: Callable[[], bool]) -> None:
+        self._batcher = batcher
         self._listener = listener
-        self._received = received
+        self._detects_turns = detects_turns
         self._format: FormatName = "audio/pcm"
         self._resampler = Resampler(_G711_HZ, INPUT_HZ)
-        self._end = 0
 
-    async def append(self, audio: bytes, format: FormatName, *, detects_turns: Callable[[], bool]) -> None:
+    async def append(self, audio: bytes, format: FormatName) -> None:
         """One ``input_audio_buffer.append``. Raises ``ProtocolError``; refused audio is not heard at all."""
-        pcm = self._decoded(audio, format)
-        if len(pcm) <= _DIRECT_BYTES:
-            self._hear(pcm, detects_turns())
-            if self._listener.behind > _MAX_BEHIND:
-                await self._listener.flush()
-            return
-        for start in range(0, len(pcm), _PIECE_BYTES):
-            self._hear(pcm[start : start + _PIECE_BYTES], detects_turns())
-            await self._listener.flush()
+        self._check(audio, format)
+        step = _STEP_BYTES[format]
+        if len(audio) <= step:
+            self._hear(audio)
+        else:
+            for start in range(0, len(audio), step):
+                self._hear(audio[start : start + step])
+                await self._batcher.flush(self._listener)
+                await sleep(0)
+        if self._listener.behind > _MAX_BEHIND:
+            await self._batcher.flush(self._listener)
 
     async def settle(self) -> None:
-        """Hear what waits: an event that comes after audio is handled after it."""
+        """Hand on everything: an event that comes after audio is handled after it."""
         if self._listener.behind:
-            await self._listener.flush()
+            await self._batcher.flush(self._listener)
+        self._listener.give_rest()
 
-    def _hear(self, pcm: bytes, detects_turns: bool) -> None:
+    def _hear(self, audio: bytes) -> None:
+        pcm = self._decoded(audio)
         if not pcm:
             return
-        self._end += len(pcm) // 2
-        self._received(AudioReceived(pcm))
-        if detects_turns:
-            self._listener.push(pcm, self._end)
+        if self._detects_turns():
+            self._listener.push(pcm)
+            self._batcher.wake(self._listener)
         else:
-            self._listener.forget()
+            self._listener.pass_on(pcm)
 
-    def _decoded(self, audio: bytes, format: FormatName) -> bytes:
+    def _check(self, audio: bytes, format: FormatName) -> None:
         if not audio:
             raise ProtocolError("invalid_value", "Invalid 'audio': it is empty.", "audio")
+        if format == "audio/pcm" and len(audio) % 2:
+            raise ProtocolError(
+                "invalid_value",
+                f"Invalid 'audio': {len(audio)} bytes are not whole 16-bit samples (audio/pcm, 24 kHz, mono).",
+                "audio",
+            )
         if format != self._format:
             self._format = format
             self._resampler = Resampler(_G711_HZ, INPUT_HZ)
-        if format == "audio/pcm":
-            if len(audio) % 2:
-                raise ProtocolError(
-                    "invalid_value",
-                    f"Invalid 'audio': {len(audio)} bytes are not whole 16-bit samples (audio/pcm, 24 kHz, mono).",
-                    "audio",
-                )
-            return audio
-        return self._resampler.push(decode_ulaw(audio) if format == "audio/pcmu" else decode_alaw(audio))
+
+    def _decoded(self, audio: bytes) -> bytes:
+        match self._format:
+            case "audio/pcm":
+                return audio
+            case "audio/pcmu":
+                return self._resampler.push(decode_ulaw(audio))
+            case "audio/pcma":
+                return self._resampler.push(decode_alaw(audio))

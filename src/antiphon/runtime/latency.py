@@ -33,8 +33,10 @@ class TurnClock:
             self._next.transcript = now
 
     def response_started(self, response_id: str, now: float) -> None:
-        self._turns[response_id] = self._next or _Turn(origin=now)
-        self._next = None
+        """A response that is started again, with a shorter prompt, goes on."""
+        if response_id not in self._turns:
+            self._turns[response_id] = self._next or _Turn(origin=now)
+            self._next = None
 
     def text(self, response_id: str, now: float) -> None:
         if (turn := self._turns.get(response_id)) and turn.first_text is None:

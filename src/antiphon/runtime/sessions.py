@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from antiphon.core.config import SessionConfig, realtime_session, transcription_session
 from antiphon.protocol.session_config import SessionObject
@@ -13,6 +13,7 @@ from antiphon.runtime.engines import Engines
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.observer import Observer
 from antiphon.runtime.orchestrator import Orchestrator
+from antiphon.runtime.recorder import open_recorder
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import Transport
 from antiphon.runtime.vad_batch import VadBatcher
@@ -20,6 +21,8 @@ from antiphon.runtime.vad_batch import VadBatcher
 __all__ = ["Admission", "Opening", "Sessions"]
 
 _BALANCE_S = 1.0
+_CLOSE_S = 12.0
+"""Longer than a session takes to end, at most, after it was told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,13 @@ class Sessions:
     """``run`` it in a task for as long as the server lives; ``serve`` each connection that was admitted."""
 
     def __init__(self, engines: Engines, settings: RuntimeSettings, observer: Observer) -> None:
-        self._engines = engines
+        """The engines are made resilient here; whoever built them warms them up and closes them."""
+        self._engines = engines.resilient(settings.resilience)
         self._settings = _fitted(settings, engines)
         self._observer = observer
         self._batcher = VadBatcher(engines.vad, observer)
         self._decoding = ByteBudget(settings.decode_budget_bytes)
-        self._running: set[Orchestrator] = set()
+        self._running: dict[Orchestrator, asyncio.Task[Any]] = {}
         self._admitted = 0
         self._empty = asyncio.Event()
         self._draining = False
@@ -90,35 +94,49 @@ class Sessions:
 
     async def serve(self, transport: Transport, opening: Opening) -> None:
         """One admitted session, to its end. Never raises for a fault of the session."""
+        config = self._config(opening)
+        settings = self._settings
         orchestrator = Orchestrator(
             transport,
-            self._config(opening),
+            config,
             engines=self._engines,
             batcher=self._batcher,
-            settings=self._settings,
+            settings=settings,
             observer=self._observer,
             decoding=self._decoding,
             connection_id=opening.connection_id,
+            recorder=open_recorder(settings.record_dir, config.session.id, with_audio=settings.record_audio),
         )
-        self._running.add(orchestrator)
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[orchestrator] = task
         try:
             await orchestrator.run()
         finally:
-            self._running.discard(orchestrator)
+            del self._running[orchestrator]
 
     async def drain(self, drain_s: float) -> None:
-        """Admit nobody; give the sessions ``drain_s`` to finish, then close them."""
+        """Admit nobody; give the sessions ``drain_s`` to finish, then close them, and at last cut them off."""
         self._draining = True
-        if not self._admitted:
+        if await self._emptied(drain_s):
             return
-        try:
-            async with asyncio.timeout(drain_s):
-                await self._empty.wait()
-        except TimeoutError:
-            for orchestrator in list(self._running):
-                orchestrator.end(1001, "The server is shutting down.", "shutdown")
-            async with asyncio.timeout(10):
-                await self._empty.wait()
+        for orchestrator in list(self._running):
+            orchestrator.end(1001, "The server is shutting down.", "shutdown")
+        if await self._emptied(_CLOSE_S):
+            return
+        for task in list(self._running.values()):
+            task.cancel()
+        await self._emptied(_CLOSE_S)
+
+    async def _emptied(self, patience_s: float) -> bool:
+        """Whether all sessions are over, by then."""
+        if self._admitted:
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self._empty.wait()
+            except TimeoutError:
+                return False
+        return True
 
     def _config(self, opening: Opening) -> SessionConfig:
         now = int(time.time())

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from antiphon.core.config import DEFAULT_INSTRUCTIONS
 from antiphon.core.limits import Limits
+from antiphon.engines.resilient import Resilience
 
 __all__ = ["RuntimeSettings"]
 
@@ -18,7 +19,7 @@ class RuntimeSettings:
     decode_budget_bytes: int = 64 * 1024 * 1024
     """Large frames that are being decoded at one time, all sessions together."""
     outbox_bytes: int = 8 * 1024 * 1024
-    """Events that wait for a slow client before its connection is closed."""
+    """Events that wait for a slow client before its connection is closed. Speech is held back from half of it on."""
     events_per_s: float = 1_000.0
     """Client events taken a second, on average; more are read later, never lost."""
     strict: bool = False
@@ -26,3 +27,9 @@ class RuntimeSettings:
     instructions: str = DEFAULT_INSTRUCTIONS
     partials: bool = True
     """Whether partial transcripts are made while somebody speaks."""
+    resilience: Resilience = field(default_factory=Resilience)
+    """How long an engine may be silent, and what is tried again."""
+    record_dir: str | None = None
+    """A directory for the logs of all sessions, everything said in them included; None: nothing is recorded."""
+    record_audio: bool = False
+    """Whether the logs hold the audio too, not only its length."""

@@ -89,20 +89,23 @@ class Speaking:
                 match chunk:
                     case TextChunk():
                         self._report(TextProduced(self._order.response_id, chunk.text))
-                        await self._say(splitter.push(chunk.text))
+                        await self._say(splitter, chunk.text)
                     case ToolCallChunk():
                         self._report(_call(self._order.response_id, chunk))
                     case GenerationFinished():
                         self._finished = chunk
                     case _:
                         assert_never(chunk)
-        await self._say(splitter.finish())
-        await self._clauses.put(None)
+        await self._say(splitter, None)
 
-    async def _say(self, clauses: list[Clause]) -> None:
-        if self._order.speech is not None:
-            for clause in clauses:
-                await self._clauses.put(clause)
+    async def _say(self, splitter: ClauseSplitter, text: str | None) -> None:
+        """More text; None ends it."""
+        if self._order.speech is None:
+            return
+        for clause in splitter.finish() if text is None else splitter.push(text):
+            await self._clauses.put(clause)
+        if text is None:
+            await self._clauses.put(None)
 
     # --- speech ----------------------------------------------------------------------------------------------------
 

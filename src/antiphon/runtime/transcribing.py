@@ -1,8 +1,10 @@
 """The transcriptions of one session: feeds each utterance to the recogniser and reports what it says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from antiphon.audio.resample import Resampler
 from antiphon.core.inputs import INPUT_HZ, TranscriptFailed, TranscriptProduced
@@ -12,62 +14,126 @@ from antiphon.engines.errors import EngineError
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.speech import SttOptions
 
-__all__ = ["Transcribing"]
+__all__ = ["Spawn", "Transcribing"]
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+"""Starts a task of the session, by name."""
 
 _Place = tuple[str, int]
 _Fact = TranscriptProduced | TranscriptFailed
 
+_AT_ONCE = 4
+"""Transcriptions of one session that the recogniser works on; the others wait with their audio."""
+_STEP_BYTES = INPUT_HZ * 2
+"""Audio is converted in steps of one second, between which others have their turn."""
+_TOO_MUCH = EngineFault(
+    EngineErrorKind.OVERLOADED, retryable=True, message="Too much audio of this session waits to be transcribed."
+)
+_NOTHING = EngineFault(EngineErrorKind.FAILED, message="The recogniser ended without a transcript.")
+
 
 class Transcribing:
+    """Holds at most ``max_bytes`` of audio that the recogniser has not taken; what goes beyond it fails."""
+
     def __init__(
-        self, stt: SpeechToText, tasks: asyncio.TaskGroup, report: Callable[[_Fact], None], session_id: str
+        self, stt: SpeechToText, spawn: Spawn, report: Callable[[_Fact], None], session_id: str, max_bytes: int
     ) -> None:
         self._stt = stt
-        self._tasks = tasks
+        self._spawn = spawn
         self._report = report
         self._session_id = session_id
-        self._running: dict[_Place, tuple[asyncio.Queue[bytes | None], asyncio.Task[None]]] = {}
+        self._max_bytes = max_bytes
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._running: dict[_Place, tuple[_Utterance, asyncio.Task[None]]] = {}
 
     def start(self, order: StartTranscription) -> None:
         place = (order.item_id, order.content_index)
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        task = self._tasks.create_task(self._run(place, queue, order.options), name=f"transcription:{order.item_id}")
-        self._running[place] = (queue, task)
+        utterance = _Utterance(self._stt.sample_rate_hz)
+        task = self._spawn(self._run(place, utterance, order.options), f"transcription:{order.item_id}")
+        self._running[place] = (utterance, task)
 
     def feed(self, order: FeedTranscription) -> None:
-        if running := self._running.get((order.item_id, order.content_index)):
-            running[0].put_nowait(order.pcm)
+        place = (order.item_id, order.content_index)
+        if place not in self._running:
+            return
+        self._running[place][0].feed(order.pcm)
+        if sum(utterance.waiting_bytes for utterance, _ in self._running.values()) > self._max_bytes:
+            self._stop(place)
+            # Not from within the core's own order.
+            asyncio.get_running_loop().call_soon(self._report, TranscriptFailed(*place, _TOO_MUCH))
 
     def end(self, order: EndTranscription) -> None:
         if running := self._running.get((order.item_id, order.content_index)):
-            running[0].put_nowait(None)
+            running[0].end()
 
     def stop(self, order: StopTranscription) -> None:
-        if running := self._running.pop((order.item_id, order.content_index), None):
+        self._stop((order.item_id, order.content_index))
+
+    def stop_all(self) -> None:
+        for place in list(self._running):
+            self._stop(place)
+
+    def _stop(self, place: _Place) -> None:
+        if running := self._running.pop(place, None):
             running[1].cancel()
 
-    async def _run(self, place: _Place, queue: "asyncio.Queue[bytes | None]", options: SttOptions) -> None:
-        context = CallContext(self._session_id, item_id=place[0])
-        final = False
+    async def _run(self, place: _Place, utterance: "_Utterance", options: SttOptions) -> None:
         try:
-            async with aclosing(
-                self._stt.transcribe(self._audio(queue), context=context, options=options)
-            ) as transcripts:
-                async for transcript in transcripts:
-                    final = final or transcript.is_final
-                    self._report(TranscriptProduced(*place, transcript))
-            if not final:
-                self._report(TranscriptFailed(*place, EngineFault(EngineErrorKind.FAILED, message="No transcript.")))
+            async with self._places:
+                await self._transcribe(place, utterance, options)
         except EngineError as error:
             self._report(TranscriptFailed(*place, error.fault))
         finally:
-            if (running := self._running.get(place)) and running[1] is asyncio.current_task():
+            if (running := self._running.get(place)) and running[0] is utterance:
                 del self._running[place]
 
-    async def _audio(self, queue: "asyncio.Queue[bytes | None]") -> AsyncIterator[bytes]:
-        resampler = Resampler(INPUT_HZ, self._stt.sample_rate_hz)
-        while (pcm := await queue.get()) is not None:
-            if converted := resampler.push(pcm):
-                yield converted
-        if rest := resampler.flush():
-            yield rest
+    async def _transcribe(self, place: _Place, utterance: "_Utterance", options: SttOptions) -> None:
+        context = CallContext(self._session_id, item_id=place[0])
+        async with aclosing(self._stt.transcribe(utterance, context=context, options=options)) as transcripts:
+            async for transcript in transcripts:
+                self._report(TranscriptProduced(*place, transcript))
+                if transcript.is_final:
+                    return
+        self._report(TranscriptFailed(*place, _NOTHING))
+
+
+class _Utterance:
+    """The audio of one transcription at the recogniser's rate. A cancelled ``__anext__`` loses nothing."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._resampler = Resampler(INPUT_HZ, sample_rate_hz)
+        self._pieces: deque[bytes] = deque()
+        self._ready = asyncio.Event()
+        self._ended = False
+        self.waiting_bytes = 0
+
+    def feed(self, pcm: bytes) -> None:
+        self._pieces.extend(pcm[start : start + _STEP_BYTES] for start in range(0, len(pcm), _STEP_BYTES))
+        self.waiting_bytes += len(pcm)
+        self._ready.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._ready.set()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            if self._pieces:
+                if len(self._pieces) > 1:
+                    await asyncio.sleep(0)
+                piece = self._pieces.popleft()
+                self.waiting_bytes -= len(piece)
+                converted = self._resampler.push(piece)
+            elif self._ended:
+                converted = self._resampler.flush()
+                if not converted:
+                    raise StopAsyncIteration
+            else:
+                self._ready.clear()
+                await self._ready.wait()
+                continue
+            if converted:
+                return converted

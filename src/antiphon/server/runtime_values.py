@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
+from antiphon.core.config import DEFAULT_INSTRUCTIONS
 from antiphon.core.limits import Limits
 from antiphon.engines.base import (
     Engine,
@@ -37,7 +38,6 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         audio_bytes=settings.session_audio_bytes,
         **settings.limits.model_dump(),
     )
-    instructions = {"instructions": settings.instructions} if settings.instructions else {}
     return RuntimeSettings(
         limits=limits,
         max_sessions=settings.max_sessions,
@@ -47,5 +47,5 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         events_per_s=settings.events_per_s,
         strict=settings.strict,
         partials=settings.partials,
-        **instructions,
+        instructions=settings.instructions or DEFAULT_INSTRUCTIONS,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from antiphon.audio.pcm import ms_to_samples
 from antiphon.turns.types import EndpointerSettings, SpeechPaused, SpeechStarted, SpeechStopped, TurnEvent
 
-__all__ = ["Endpointer", "EndpointerSettings"]
+__all__ = ["INAUDIBLE_DBFS", "Endpointer", "EndpointerSettings"]
 
 _ONSET_MS = 60
 """Voiced audio that starts a turn, in two windows at least: a click, which fills one window or two halves, does not."""
@@ -17,7 +17,7 @@ _HYSTERESIS = 0.15
 """How far the probability must fall below the threshold before a voiced stretch ends; the detector's authors use the
 same."""
 _LOWEST_END_THRESHOLD = 0.01
-_INAUDIBLE_DBFS = -70.0
+INAUDIBLE_DBFS = -70.0
 """Below this level nothing is speech, whatever the detector says."""
 
 
@@ -84,7 +84,7 @@ class Endpointer:
         if first_sample < max(self._floor, self._heard_to):
             return []
         end_sample = first_sample + window_samples
-        audible = level_dbfs >= _INAUDIBLE_DBFS
+        audible = level_dbfs >= INAUDIBLE_DBFS
         self._heard_to = end_sample
         if self._speech is None:
             return self._listen(first_sample, end_sample, audible and probability >= self._settings.threshold)

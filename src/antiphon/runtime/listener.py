@@ -1,0 +1,170 @@
+"""One session's ear: cuts its audio into windows, and hands on audio and probabilities in lockstep."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from antiphon.audio.level import SILENCE_DBFS, rms_dbfs
+from antiphon.audio.pcm import BYTES_PER_SAMPLE, pcm_to_samples
+from antiphon.audio.rechunk import Rechunker
+from antiphon.audio.resample import Resampler
+from antiphon.core.inputs import INPUT_HZ, AudioReceived, SpeechProbability
+from antiphon.engines.base import Samples, VadState, VoiceActivityDetector
+from antiphon.turns.endpointer import INAUDIBLE_DBFS
+
+__all__ = ["Listener"]
+
+_QUIET_WINDOWS = 32
+"""After so many inaudible windows (1 s) the detector is not asked before something is audible again: nothing would
+come of it, and the memory of a recurrent detector drifts in long silence, which makes it slow to notice speech."""
+_DEAF_S = 5.0
+"""Speech that goes unheard for longer than this is worse than the end of the session."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    pcm: bytes
+    """Audio that the core has not been given yet, up to the end of the window."""
+    window: Samples | None
+    """What the detector is to be asked about, if anything."""
+    level_dbfs: float | None
+    """None where the piece does not complete a window."""
+
+
+class Listener:
+    """Hands on each piece of audio together with what the detector says of it.
+
+    The core so gets the same facts in the same order however the audio was cut on its way: only a client's event
+    between two chunks makes a difference. Audio is kept back for less than one window.
+    """
+
+    def __init__(
+        self,
+        detector: VoiceActivityDetector,
+        received: Callable[[AudioReceived], None],
+        heard: Callable[[SpeechProbability], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """The callbacks must not raise. ``failed`` is told when the detector does not recover."""
+        self._detector = detector
+        self._received = received
+        self._heard = heard
+        self._failed = failed
+        self._window_samples = detector.window_samples * INPUT_HZ // detector.sample_rate_hz
+        self._due: deque[_Piece] = deque()
+        self._cutter: _Cutter | None = None
+        self._pushed_samples = 0
+        self._next_sample = 0
+        self._lost_samples = 0
+        self.state: VadState = None
+        """The detector's memory of this session."""
+
+    @property
+    def behind(self) -> int:
+        """Pieces that wait for the detector."""
+        return len(self._due)
+
+    # --- audio in --------------------------------------------------------------------------------------------------
+
+    def push(self, pcm: bytes) -> None:
+        """Audio at ``INPUT_HZ`` while turns are detected."""
+        if self._cutter is None:
+            self._cutter = _Cutter(self._detector)
+            self.state = self._detector.new_state()
+            self._next_sample = self._pushed_samples
+        self._pushed_samples += len(pcm) // BYTES_PER_SAMPLE
+        self._due.extend(self._cutter.push(pcm))
+
+    def pass_on(self, pcm: bytes) -> None:
+        """Audio at ``INPUT_HZ`` while nobody asks about speech."""
+        if self._cutter is not None:
+            while self._due:
+                self._hand_on(self._due.popleft(), None)
+            self.give_rest()
+            self._cutter = None
+        self._pushed_samples += len(pcm) // BYTES_PER_SAMPLE
+        self._received(AudioReceived(pcm))
+
+    def give_rest(self) -> None:
+        """Hand on the audio that does not fill a window yet; nothing may wait for the detector."""
+        if self._cutter is not None and (rest := self._cutter.give_rest()):
+            self._received(AudioReceived(rest))
+
+    # --- the detector's side ---------------------------------------------------------------------------------------
+
+    def next_window(self) -> Samples | None:
+        """What the detector is to be asked next; hands on everything before it."""
+        while self._due:
+            if (window := self._due[0].window) is not None:
+                return window
+            self._hand_on(self._due.popleft(), 0.0)
+        return None
+
+    def deliver(self, probability: float) -> None:
+        """The detector's answer to ``next_window``."""
+        self._lost_samples = 0
+        self._hand_on(self._due.popleft(), probability)
+
+    def lose(self, error: BaseException) -> None:
+        """The detector failed: its window counts as a gap, and it begins anew."""
+        self._hand_on(self._due.popleft(), None)
+        self.state = self._detector.new_state()
+        self._lost_samples += self._window_samples
+        if self._lost_samples >= _DEAF_S * INPUT_HZ:
+            self._failed(error)
+
+    def _hand_on(self, piece: _Piece, probability: float | None) -> None:
+        if piece.pcm:
+            self._received(AudioReceived(piece.pcm))
+        if piece.level_dbfs is None:
+            return
+        first = self._next_sample
+        self._next_sample += self._window_samples
+        if probability is not None:
+            self._heard(SpeechProbability(first, self._window_samples, probability, piece.level_dbfs))
+
+
+class _Cutter:
+    """From audio of any chunk size to the detector's windows."""
+
+    def __init__(self, detector: VoiceActivityDetector) -> None:
+        self._resampler = Resampler(INPUT_HZ, detector.sample_rate_hz)
+        self._windows = Rechunker(detector.window_samples * BYTES_PER_SAMPLE)
+        self._window_bytes = detector.window_samples * INPUT_HZ // detector.sample_rate_hz * BYTES_PER_SAMPLE
+        # The first window is complete once the resampler has seen a little more; the later ones follow at its pace.
+        self._wanted_bytes = self._window_bytes + self._resampler.lag_samples * BYTES_PER_SAMPLE
+        self._held = bytearray()
+        self._given_bytes = 0
+        """How much of ``_held`` was handed on already."""
+        self._zeros = bytes(self._window_bytes)
+        self._was_zeros = False
+        self._quiet_windows = 0
+
+    def push(self, pcm: bytes) -> Iterator[_Piece]:
+        self._held += pcm
+        while len(self._held) >= self._wanted_bytes:
+            audio = bytes(self._held[: self._wanted_bytes])
+            del self._held[: self._wanted_bytes]
+            self._wanted_bytes = self._window_bytes
+            new, self._given_bytes = audio[self._given_bytes :], 0
+            yield from self._pieces(audio, new)
+
+    def give_rest(self) -> bytes:
+        rest = bytes(self._held[self._given_bytes :])
+        self._given_bytes = len(self._held)
+        return rest
+
+    def _pieces(self, audio: bytes, new: bytes) -> Iterator[_Piece]:
+        was_zeros, self._was_zeros = self._was_zeros, audio == self._zeros
+        if self._quiet_windows > _QUIET_WINDOWS and was_zeros and self._was_zeros:
+            # A muted client: the resampler holds nothing but zeros, and would give zeros.
+            yield _Piece(new, None, SILENCE_DBFS)
+            return
+        for window in self._windows.push(self._resampler.push(audio)):
+            samples = pcm_to_samples(window)
+            level_dbfs = rms_dbfs(samples)
+            self._quiet_windows = self._quiet_windows + 1 if level_dbfs < INAUDIBLE_DBFS else 0
+            yield _Piece(new, samples if self._quiet_windows <= _QUIET_WINDOWS else None, level_dbfs)
+            new = b""
+        if new:
+            yield _Piece(new, None, None)

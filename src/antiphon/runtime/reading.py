@@ -1,0 +1,91 @@
+"""From a connection's frames to facts for the core, in the order in which they came."""
+
+import asyncio
+from collections.abc import Callable
+
+from antiphon.core.inputs import ClientEventReceived, ClientEventRefused
+from antiphon.protocol.base import given
+from antiphon.protocol.client_events import InputAudioBufferAppend
+from antiphon.protocol.codec import decode_client_event
+from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.session_config import FormatName
+from antiphon.runtime.budget import ByteBudget
+from antiphon.runtime.hearing import Hearing
+from antiphon.runtime.pace import Pace
+from antiphon.runtime.settings import RuntimeSettings
+from antiphon.runtime.transport import Transport
+
+__all__ = ["Reading"]
+
+_LARGE_FRAME = 64 * 1024
+_UNKNOWN_FIELDS = 64
+_BINARY = "Binary frames are not part of this API: send each event as JSON text."
+
+
+class Reading:
+    """Reads one connection until it closes."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        hearing: Hearing,
+        *,
+        settings: RuntimeSettings,
+        decoding: ByteBudget,
+        report: Callable[[ClientEventReceived | ClientEventRefused], None],
+        audio_format: Callable[[], FormatName],
+        unknown_field: Callable[[str], None],
+    ) -> None:
+        """``unknown_field`` is told each name once, and no more than 64 of them."""
+        self._transport = transport
+        self._hearing = hearing
+        self._settings = settings
+        self._decoding = decoding
+        self._report = report
+        self._audio_format = audio_format
+        self._unknown_field = unknown_field
+        self._unknown: set[str] = set()
+
+    async def run(self) -> None:
+        """Raises ``TransportClosedError``."""
+        loop = asyncio.get_running_loop()
+        pace = Pace(self._settings.events_per_s, loop.time())
+        while True:
+            frame = await self._transport.receive()
+            if wait_s := pace.step(loop.time()):
+                await asyncio.sleep(wait_s)
+            if isinstance(frame, bytes):
+                self._report(ClientEventRefused(ProtocolError("invalid_event", _BINARY)))
+            elif len(frame) > _LARGE_FRAME:
+                async with self._decoding.hold(len(frame)):
+                    await self._take(frame)
+            else:
+                await self._take(frame)
+
+    async def _take(self, frame: str) -> None:
+        try:
+            decoded = decode_client_event(frame, strict=self._settings.strict)
+        except ProtocolError as error:
+            self._report(ClientEventRefused(error))
+            return
+        if decoded.unknown_fields:
+            self._note(decoded.unknown_fields)
+        event = decoded.event
+        if isinstance(event, InputAudioBufferAppend):
+            await self._append(event)
+        else:
+            await self._hearing.settle()
+            self._report(ClientEventReceived(event))
+
+    async def _append(self, event: InputAudioBufferAppend) -> None:
+        try:
+            await self._hearing.append(event.audio, self._audio_format())
+        except ProtocolError as error:
+            error.event_id = given(event.event_id, None)
+            self._report(ClientEventRefused(error))
+
+    def _note(self, paths: tuple[str, ...]) -> None:
+        for path in paths:
+            if path not in self._unknown and len(self._unknown) < _UNKNOWN_FIELDS:
+                self._unknown.add(path)
+                self._unknown_field(path)

@@ -1,0 +1,148 @@
+"""The file format of a recorded session: JSON lines, a header and then one line for each call of the core.
+
+A line is ``[now, kind, value, ids]``: seconds since the session began, the class of the input (``tick`` for a call of
+``tick``), its fields, and the ids that were made while it was handled. Audio is there by its length, or as base64.
+"""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast, get_args
+
+import msgspec
+
+from antiphon.core.config import SessionConfig
+from antiphon.core.inputs import Input
+from antiphon.core.limits import Limits
+from antiphon.protocol.errors import ProtocolError
+
+__all__ = ["VERSION", "Call", "Header", "LogError", "encode_call", "encode_header", "read_log"]
+
+VERSION: Final = 1
+"""Of the format and of the core's inputs; a log of another version is refused."""
+_TICK: Final = "tick"
+_KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in get_args(Input)}
+_BYTES: Final = "$bytes"
+"""A byte string is an object with this key alone: its length where audio was left out, else base64."""
+
+
+class LogError(Exception):
+    """A file is no log that this version can replay; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    config: SessionConfig
+    limits: Limits
+    ids: list[str]
+    """Made while the session was set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the core."""
+
+    now: float
+    input: Input | None
+    """None: ``tick``."""
+    ids: list[str]
+
+
+def encode_header(header: Header) -> bytes:
+    """``header`` as a line, without its end."""
+    plain = {"antiphon_log": VERSION, "header": _plain(header, with_audio=False)}
+    return msgspec.json.encode(plain)
+
+
+def encode_call(call: Call, *, with_audio: bool) -> bytes:
+    """``call`` as a line, without its end."""
+    if call.input is None:
+        return msgspec.json.encode([call.now, _TICK, None, call.ids])
+    value = _plain(call.input, with_audio=with_audio)
+    return msgspec.json.encode([call.now, type(call.input).__name__, value, call.ids])
+
+
+def read_log(path: Path) -> tuple[Header, Iterator[Call]]:
+    """The header, and the calls as they are read. Raises ``LogError``, the calls' iterator too."""
+    lines = _lines(path)
+    header = _decode_header(next(lines, b""))
+    return header, (_decode_call(line, number) for number, line in enumerate(lines, 2))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The complete lines: a process that was killed leaves half a line behind."""
+    try:
+        with path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
+    except OSError as error:
+        raise LogError(f"The log cannot be read: {error.strerror}.") from error
+
+
+def _decode_header(line: bytes) -> Header:
+    try:
+        plain = msgspec.json.decode(line)
+        version = plain["antiphon_log"]
+    except (msgspec.MsgspecError, TypeError, KeyError) as error:
+        raise LogError("This is not the log of a session.") from error
+    if version != VERSION:
+        raise LogError(f"The log has version {version}, this program reads version {VERSION}.")
+    return cast("Header", _typed(plain.get("header"), Header, 1))
+
+
+def _decode_call(line: bytes, number: int) -> Call:
+    try:
+        now, kind, value, ids = msgspec.json.decode(line, type=tuple[float, str, Any, list[str]])
+        input_type = _KINDS[kind] if kind != _TICK else None
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise LogError(f"Line {number} of the log is not a call of the core.") from error
+    return Call(now, None if input_type is None else _typed(value, input_type, number), ids)
+
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any, *, with_audio: bool) -> Any:
+    plain = msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_plain_error)
+    return _without_bytes(plain, with_audio=with_audio)
+
+
+def _typed(plain: Any, wanted: Any, number: int) -> Any:
+    try:
+        return msgspec.convert(_with_bytes(plain), wanted, builtin_types=(bytes,), dec_hook=_error)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise LogError(f"Line {number} of the log does not fit this version: {error}") from error
+
+
+def _without_bytes(plain: Any, *, with_audio: bool) -> Any:
+    if isinstance(plain, bytes):
+        return {_BYTES: base64.b64encode(plain).decode() if with_audio else len(plain)}
+    if isinstance(plain, dict):
+        return {key: _without_bytes(value, with_audio=with_audio) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_without_bytes(value, with_audio=with_audio) for value in plain]
+    return plain
+
+
+def _with_bytes(plain: Any) -> Any:
+    if isinstance(plain, dict):
+        if plain.keys() == {_BYTES}:
+            content = plain[_BYTES]
+            return bytes(content) if isinstance(content, int) else base64.b64decode(content)
+        return {key: _with_bytes(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [_with_bytes(value) for value in plain]
+    return plain
+
+
+def _plain_error(value: Any) -> Any:
+    if isinstance(value, ProtocolError):
+        names = ("code", "message", "param", "event_id", "type")
+        return {name: getattr(value, name) for name in names}
+    raise NotImplementedError(f"a log holds no {type(value).__name__}")
+
+
+def _error(wanted: type, plain: Any) -> Any:
+    if wanted is ProtocolError:
+        return ProtocolError(**plain)
+    raise NotImplementedError(f"a log holds no {wanted.__name__}")
