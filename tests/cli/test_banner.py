@@ -41,6 +41,10 @@ def test_our_own_authority_is_named_where_clients_need_it() -> None:
     assert "SSL_CERT_FILE=/state/ca.pem" in text
 
 
+def test_recording_is_never_silent(tmp_path: Path) -> None:
+    assert f"RECORDING: everything said in every session is written to {tmp_path}" in _text({"record_dir": tmp_path})
+
+
 def test_scripted_engines_are_shouted() -> None:
     assert "!! SCRIPTED ENGINES: there is no model behind this server." in _text({}, is_scripted=True)
     assert "SCRIPTED" not in _text({})

@@ -4,12 +4,14 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from antiphon.core.limits import Limits
 from antiphon.engines.registry import EngineKind
+from antiphon.engines.resilient import Patience, Resilience
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.server.engines import build_engines, close_engines, describe, plan_engines
 from antiphon.server.runtime_values import runtime_engines, runtime_settings
@@ -103,7 +105,10 @@ def test_every_bound_of_the_runtime_can_be_set_or_is_named_here() -> None:
                 for name, default in _numbers(Settings)
                 if name not in ("port", "drain_s")
             }
-            | {"limits": {field: value + 1 for field, value in load_settings().limits.model_dump().items()}}
+            | {
+                section: {field: value + 1 for field, value in getattr(load_settings(), section).model_dump().items()}
+                for section in ("limits", "patience")
+            }
         )
     )
     unchanged = {
@@ -112,6 +117,14 @@ def test_every_bound_of_the_runtime_can_be_set_or_is_named_here() -> None:
     assert unchanged == RUNTIME_ONLY
     numbers = {field.name for field in fields(RuntimeSettings) if field.type in (int, float, "int", "float")}
     assert {name for name in numbers if getattr(changed, name) == getattr(RuntimeSettings(), name)} == set()
+    for stage in fields(Resilience):
+        patience, default = getattr(changed.resilience, stage.name), getattr(Resilience(), stage.name)
+        assert patience == Patience(default.first_timeout_s + 1, default.gap_timeout_s + 1, default.retries + 1)
+
+
+def test_recording_is_set_by_folder(tmp_path: Path) -> None:
+    changed = runtime_settings(load_settings({"record_dir": str(tmp_path), "record_audio": True}))
+    assert (changed.record_dir, changed.record_audio) == (str(tmp_path), True)
 
 
 def _numbers(model: type[Settings]) -> list[tuple[str, Any]]:

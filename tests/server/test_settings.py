@@ -129,6 +129,7 @@ def test_slips_in_the_file_are_refused_with_their_place(file: str, message: str)
         ({"allowed_origins": "null"}, "'null' is not an origin"),
         ({"allowed_origins": "https://a.example/path"}, "is not an origin"),
         ({"allowed_hosts": "*"}, "is not a host name"),
+        ({"record_dir": "nowhere"}, "record_dir: there is no folder 'nowhere'"),
         ({"trusted_proxies": "*"}, "neither an address nor a network"),
         ({"api_keys": "caf\u00e9"}, "visible ASCII"),
         ({"session_audio_bytes": 2**30, "process_audio_bytes": 2**29}, "more than process_audio_bytes"),

@@ -38,6 +38,8 @@ def banner(
     ]
     lines += [f"  {'Engines' if number == 0 else '':<9}  {line}" for number, line in enumerate(engines)]
     lines += [f"  Note       {note}" for note in notes]
+    if settings.record_dir is not None:
+        lines.append(f"  Note       RECORDING: everything said in every session is written to {settings.record_dir}")
     if authority is not None:
         lines.append(f"  Trust      {authority}  (browsers: import it; Node and Python: the lines below)")
     return [*lines, "", "Use it with", *_clients(web, ws, key, authority), "", "Warming up ..."]

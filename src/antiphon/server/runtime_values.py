@@ -14,9 +14,10 @@ from antiphon.engines.base import (
     VoiceActivityDetector,
 )
 from antiphon.engines.registry import EngineKind
+from antiphon.engines.resilient import Patience, Resilience
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.settings import RuntimeSettings
-from antiphon.server.settings import Settings
+from antiphon.server.settings import PatienceSection, Settings
 
 __all__ = ["runtime_engines", "runtime_settings"]
 
@@ -48,4 +49,16 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         strict=settings.strict,
         partials=settings.partials,
         instructions=settings.instructions or DEFAULT_INSTRUCTIONS,
+        resilience=_resilience(settings.patience),
+        record_dir=str(settings.record_dir) if settings.record_dir is not None else None,
+        record_audio=settings.record_audio,
+    )
+
+
+def _resilience(patience: PatienceSection) -> Resilience:
+    retries = patience.retries
+    return Resilience(
+        stt=Patience(patience.stt_first_s, patience.stt_gap_s, retries),
+        llm=Patience(patience.llm_first_s, patience.llm_gap_s, retries),
+        tts=Patience(patience.tts_first_s, patience.tts_gap_s, retries),
     )

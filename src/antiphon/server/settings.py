@@ -5,7 +5,6 @@ The options of an engine are free keys of its section; the engine's own schema j
 """
 
 import difflib
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +24,13 @@ from pydantic_settings import (
 from antiphon.core.limits import Limits
 from antiphon.engines.registry import EngineKind
 from antiphon.runtime.settings import RuntimeSettings
-from antiphon.server.hosts import is_loopback, is_origin, points_at
 from antiphon.server.masking import mask
+from antiphon.server.settings_checks import SettingsError, check_together
 
 __all__ = [
     "EngineSection",
     "LimitsSection",
+    "PatienceSection",
     "Settings",
     "SettingsError",
     "known_names",
@@ -45,12 +45,9 @@ DEFAULT_FILE = "antiphon.toml"
 SECTIONS = tuple(EngineKind)
 _LIMITS = Limits()
 _RUNTIME = RuntimeSettings()
+_PATIENCE = _RUNTIME.resilience
 _NO_NEAREST = "; `antiphon config show` lists all settings"
 MIB = 1024 * 1024
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; the message is one line that says how to mend them."""
 
 
 def _split_commas(value: Any) -> Any:
@@ -100,6 +97,24 @@ class LimitsSection(BaseModel):
     transcription_deadline_s: float = Field(
         default=_LIMITS.transcription_deadline_s, gt=0, description="Time for the transcript of a turn."
     )
+
+
+class PatienceSection(BaseModel):
+    """How long an engine may be silent before a call of it fails, and how often what may succeed is tried again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stt_first_s: float = Field(
+        default=_PATIENCE.stt.first_timeout_s,
+        gt=0,
+        description="Until a transcript, counted from the end of the audio.",
+    )
+    stt_gap_s: float = Field(default=_PATIENCE.stt.gap_timeout_s, gt=0, description="Between two partial transcripts.")
+    llm_first_s: float = Field(default=_PATIENCE.llm.first_timeout_s, gt=0, description="Until the first word.")
+    llm_gap_s: float = Field(default=_PATIENCE.llm.gap_timeout_s, gt=0, description="Between two words.")
+    tts_first_s: float = Field(default=_PATIENCE.tts.first_timeout_s, gt=0, description="Until the first sound.")
+    tts_gap_s: float = Field(default=_PATIENCE.tts.gap_timeout_s, gt=0, description="Between two pieces of speech.")
+    retries: int = Field(default=_PATIENCE.llm.retries, ge=0, le=5, description="Further attempts.")
 
 
 class Settings(BaseSettings):
@@ -161,6 +176,11 @@ class Settings(BaseSettings):
     events_per_s: float = Field(
         default=_RUNTIME.events_per_s, ge=10, description="Client events a second; more are read later, never lost."
     )
+    record_dir: Path | None = Field(
+        default=None,
+        description="Existing folder for logs from which sessions can be replayed, everything said included.",
+    )
+    record_audio: bool = Field(default=False, description="Whether these logs hold the audio too.")
     strict: bool = Field(
         default=False, description="Answer unknown fields with `unknown_parameter` instead of ignoring them."
     )
@@ -170,6 +190,7 @@ class Settings(BaseSettings):
     )
 
     limits: LimitsSection = LimitsSection()
+    patience: PatienceSection = PatienceSection()
     vad: EngineSection = EngineSection()
     turn_judge: EngineSection = EngineSection()
     stt: EngineSection = EngineSection()
@@ -223,7 +244,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None
         settings = Settings(**merged)
     except ValidationError as error:
         raise SettingsError(_explain(error, sources)) from None
-    _check_together(settings)
+    check_together(settings)
     return settings
 
 
@@ -353,59 +374,3 @@ def _holds(values: Any, path: Sequence[str]) -> bool:
 
 def _is_secret(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is tuple and SecretStr in get_args(field.annotation)
-
-
-def _check_together(settings: Settings) -> None:
-    _check_tls(settings)
-    _check_access(settings)
-    _check_loops(settings)
-    if settings.session_audio_bytes > settings.process_audio_bytes:
-        raise SettingsError("session_audio_bytes is more than process_audio_bytes: no session could use it up")
-
-
-def _check_tls(settings: Settings) -> None:
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        missing = "tls_key" if settings.tls_key is None else "tls_cert"
-        raise SettingsError(f"{missing} is missing: TLS needs both tls_cert and tls_key (or tls_self_signed alone)")
-    if settings.tls_self_signed and settings.tls_cert is not None:
-        raise SettingsError("tls_self_signed and tls_cert exclude each other: leave one of them out")
-    for name in ("tls_cert", "tls_key"):
-        path: Path | None = getattr(settings, name)
-        if path is not None and not path.is_file():
-            raise SettingsError(f"{name}: there is no file {str(path)!r}")
-
-
-def _check_access(settings: Settings) -> None:
-    if not settings.api_keys and not is_loopback(settings.host):
-        raise SettingsError(
-            f"host {settings.host} can be reached from other machines, so keys are required: "
-            "set ANTIPHON_API_KEYS=<key>[,<key>...], or keep to --host 127.0.0.1"
-        )
-    for key in settings.api_keys:
-        text = key.get_secret_value()
-        if not text.isascii() or not text.isprintable() or " " in text:
-            raise SettingsError("api_keys: a key must be of visible ASCII characters, without spaces")
-    for origin in settings.allowed_origins:
-        if not is_origin(origin):
-            raise SettingsError(f"allowed_origins: {origin!r} is not an origin, such as https://app.example.com")
-    for host in settings.allowed_hosts:
-        if "/" in host or "*" in host:
-            raise SettingsError(f"allowed_hosts: {host!r} is not a host name, such as voice.example.com")
-    for proxy in settings.trusted_proxies:
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError:
-            raise SettingsError(f"trusted_proxies: {proxy!r} is neither an address nor a network") from None
-
-
-def _check_loops(settings: Settings) -> None:
-    for kind in EngineKind:
-        for option, value in settings.section(kind).options.items():
-            if not option.endswith("url") or not isinstance(value, str):
-                continue
-            if points_at(value, settings.host, settings.port):
-                variable = f"{PREFIX}{kind.value.upper()}__{option.upper()}"
-                raise SettingsError(
-                    f"{kind.value}.{option} points at this very server, which would call itself: set {variable} "
-                    "to the address of the model server (OPENAI_BASE_URL counts where it is not set)"
-                )

@@ -1,0 +1,76 @@
+"""What settings must fulfil together, beyond each being valid by itself."""
+
+import ipaddress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from antiphon.engines.registry import EngineKind
+from antiphon.server.hosts import is_loopback, is_origin, points_at
+
+if TYPE_CHECKING:
+    from antiphon.server.settings import Settings
+
+__all__ = ["SettingsError", "check_together"]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message is one line that says how to mend them."""
+
+
+def check_together(settings: "Settings") -> None:
+    """Raises ``SettingsError`` for the first thing that does not fit."""
+    _check_tls(settings)
+    _check_access(settings)
+    _check_loops(settings)
+    if settings.record_dir is not None and not settings.record_dir.is_dir():
+        raise SettingsError(f"record_dir: there is no folder {str(settings.record_dir)!r}")
+    if settings.session_audio_bytes > settings.process_audio_bytes:
+        raise SettingsError("session_audio_bytes is more than process_audio_bytes: no session could use it up")
+
+
+def _check_tls(settings: "Settings") -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        missing = "tls_key" if settings.tls_key is None else "tls_cert"
+        raise SettingsError(f"{missing} is missing: TLS needs both tls_cert and tls_key (or tls_self_signed alone)")
+    if settings.tls_self_signed and settings.tls_cert is not None:
+        raise SettingsError("tls_self_signed and tls_cert exclude each other: leave one of them out")
+    for name in ("tls_cert", "tls_key"):
+        path: Path | None = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise SettingsError(f"{name}: there is no file {str(path)!r}")
+
+
+def _check_access(settings: "Settings") -> None:
+    if not settings.api_keys and not is_loopback(settings.host):
+        raise SettingsError(
+            f"host {settings.host} can be reached from other machines, so keys are required: "
+            "set ANTIPHON_API_KEYS=<key>[,<key>...], or keep to --host 127.0.0.1"
+        )
+    for key in settings.api_keys:
+        text = key.get_secret_value()
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise SettingsError("api_keys: a key must be of visible ASCII characters, without spaces")
+    for origin in settings.allowed_origins:
+        if not is_origin(origin):
+            raise SettingsError(f"allowed_origins: {origin!r} is not an origin, such as https://app.example.com")
+    for host in settings.allowed_hosts:
+        if "/" in host or "*" in host:
+            raise SettingsError(f"allowed_hosts: {host!r} is not a host name, such as voice.example.com")
+    for proxy in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise SettingsError(f"trusted_proxies: {proxy!r} is neither an address nor a network") from None
+
+
+def _check_loops(settings: "Settings") -> None:
+    for kind in EngineKind:
+        for option, value in settings.section(kind).options.items():
+            if not option.endswith("url") or not isinstance(value, str):
+                continue
+            if points_at(value, settings.host, settings.port):
+                variable = f"ANTIPHON_{kind.value.upper()}__{option.upper()}"
+                raise SettingsError(
+                    f"{kind.value}.{option} points at this very server, which would call itself: set {variable} "
+                    "to the address of the model server (OPENAI_BASE_URL counts where it is not set)"
+                )
