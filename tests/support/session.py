@@ -96,6 +96,7 @@ class Driver:
     def __post_init__(self) -> None:
         self.session = Session(self.settings, new_id=Ids(), limits=self.limits)
         self.outputs: list[Output] = []
+        self.history: list[Output] = []
         self.samples = 0
 
     # --- in --------------------------------------------------------------------------------------------------------
@@ -186,6 +187,7 @@ class Driver:
                 assert_valid_server_event(payload)
                 assert_recorded_shape(payload)
         self.outputs += outputs
+        self.history += outputs
         return outputs
 
 

@@ -8,10 +8,12 @@ from msgspec import structs
 
 from antiphon.core.playout import Playout
 from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.items import FunctionCall, InputAudio, Item, Message, OutputAudio
+from antiphon.protocol.items import InputAudio, InputImage, Item, Message, OutputAudio
 from antiphon.protocol.session_config import FormatName
 
 __all__ = ["Conversation", "Entry", "KeptAudio", "TranscriptState"]
+
+_AUDIO_BLOCK_BYTES = 256 * 1024
 
 TranscriptState = Literal["pending", "known", "failed"]
 
@@ -30,9 +32,9 @@ class KeptAudio:
         del self.data[end_ms * bytes_per_ms :]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
-    """An item and what is known about it beyond the wire."""
+    """An item and what is known about it beyond the wire. Every entry is its own: equal words are two items."""
 
     item: Item
     id: str
@@ -43,6 +45,9 @@ class Entry:
     """For assistant audio."""
     tokens: int | None = None
     """Measured by the language model; None until then."""
+    sent_bytes: int = 0
+    """Its JSON as the client sent it, without audio and images; 0 for items that no client made."""
+    _audio_dropped: bool = False
 
     @property
     def pending(self) -> bool:
@@ -53,8 +58,24 @@ class Entry:
         return sum(len(kept.data) for kept in self.audio.values())
 
     @property
-    def text_bytes(self) -> int:
-        return _text_bytes(self.item)
+    def image_bytes(self) -> int:
+        if not isinstance(self.item, Message):
+            return 0
+        return sum(len(part.image_url) for part in self.item.content if isinstance(part, InputImage))
+
+    def keep_audio(self, content_index: int, data: bytes, format: FormatName) -> None:
+        """Keep more audio of a part; nothing more once its audio was dropped, since the rest alone is of no use."""
+        if not self._audio_dropped:
+            self.audio.setdefault(content_index, KeptAudio(bytearray(), format)).data += data
+
+    def grew_by_a_block(self, size_bytes: int) -> bool:
+        """Whether the last ``size_bytes`` of audio were a reason to look at what all items keep."""
+        total = self.audio_bytes
+        return total // _AUDIO_BLOCK_BYTES != (total - size_bytes) // _AUDIO_BLOCK_BYTES
+
+    def drop_audio(self) -> None:
+        self.audio.clear()
+        self._audio_dropped = True
 
     def user_text(self) -> str:
         """The words of its user audio, parts joined."""
@@ -144,30 +165,22 @@ class Conversation:
         place = self._entries.index(self._by_id[item_id])
         return self._entries[place - 1].id if place else None
 
-    def call_named(self, call_id: str) -> FunctionCall | None:
-        for entry in reversed(self._entries):
-            if isinstance(entry.item, FunctionCall) and entry.item.call_id == call_id:
-                return entry.item
-        return None
-
     @property
     def audio_bytes(self) -> int:
         return sum(entry.audio_bytes for entry in self._entries)
 
     @property
-    def text_bytes(self) -> int:
-        return sum(entry.text_bytes for entry in self._entries)
+    def sent_bytes(self) -> int:
+        return sum(entry.sent_bytes for entry in self._entries)
+
+    @property
+    def image_bytes(self) -> int:
+        return sum(entry.image_bytes for entry in self._entries)
 
     def shed_audio(self, max_bytes: int) -> None:
         """Keep audio of the newest items within ``max_bytes``; older items stay, without audio."""
         left = max_bytes
         for entry in reversed(self._entries):
             left -= entry.audio_bytes
-            if left < 0:
-                entry.audio.clear()
-
-
-def _text_bytes(item: Item) -> int:
-    if isinstance(item, Message):
-        return sum(len(getattr(part, "text", None) or getattr(part, "transcript", None) or "") for part in item.content)
-    return sum(len(value) for name in ("arguments", "output") if isinstance(value := getattr(item, name, ""), str))
+            if left < 0 and entry.audio:
+                entry.drop_audio()

@@ -49,11 +49,14 @@ class InputBuffer:
             return
         self._detection = turn_detection
         if turn_detection is None:
+            # The turn that was being spoken loses its start; its audio stays, for the client to commit.
             self._endpointer = None
+            self.utterance = None
             return
         self._settings = _settings(turn_detection)
         if self._endpointer is None:
             self._endpointer = Endpointer(self._settings, sample_rate_hz=INPUT_HZ)
+            self._endpointer.reset(self.start_sample)
         else:
             self._endpointer.update(self._settings)
 

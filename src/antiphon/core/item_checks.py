@@ -1,10 +1,11 @@
 """Items that a client creates: what is legal, and the entry that a legal one becomes. A refusal changes nothing."""
 
+import msgspec
 from msgspec import structs
 
 from antiphon.audio.g711 import decode_alaw, decode_ulaw
 from antiphon.audio.resample import resample
-from antiphon.core.conversation import Conversation, Entry, KeptAudio
+from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import IdFactory
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
@@ -66,9 +67,19 @@ def checked_entry(
     if isinstance(item, Message):
         _check_content(item, limits, param)
         _keep_audio(entry, item, format, param)
-    if conversation.text_bytes + entry.text_bytes > limits.text_bytes:
-        raise _too_much(f"the conversation may hold {limits.text_bytes} bytes of text; delete items first", param)
+    _check_size(entry, conversation, limits, param)
     return entry
+
+
+def _check_size(entry: Entry, conversation: Conversation, limits: Limits, param: str) -> None:
+    size = len(msgspec.json.encode(entry.item)) - entry.image_bytes
+    if size > limits.room_bytes:
+        raise _too_much(f"{size} bytes beside its audio and images, at most {limits.room_bytes} are allowed", param)
+    if conversation.sent_bytes + size > limits.text_bytes:
+        raise _too_much(f"the items may hold {limits.text_bytes} bytes together; delete some first", param)
+    if entry.image_bytes and conversation.image_bytes + entry.image_bytes > limits.image_bytes:
+        raise _too_much(f"images may hold {limits.image_bytes} characters together; delete some first", param)
+    entry.sent_bytes = size
 
 
 def _completed(item: Item, item_id: str, new_id: IdFactory) -> Item:
@@ -78,7 +89,7 @@ def _completed(item: Item, item_id: str, new_id: IdFactory) -> Item:
             return structs.replace(
                 item,
                 id=item_id,
-                status=given(item.status, "completed"),
+                status="incomplete" if item.status == "incomplete" else "completed",
                 object=UNSET,
                 phase=UNSET if item.phase is None else item.phase,
                 content=[_without_audio(part) for part in item.content],
@@ -110,7 +121,7 @@ def _check_content(item: Message, limits: Limits, param: str) -> None:
         if not isinstance(part, _PARTS[item.role]):
             raise _wrong_part(item.role, part, place)
         if isinstance(part, InputImage):
-            _check_image(part, limits, f"{place}.image_url")
+            _check_image(part, f"{place}.image_url")
 
 
 def _wrong_part(role: Role, part: ContentPart, place: str) -> ProtocolError:
@@ -129,7 +140,7 @@ def _tag(kind: type[ContentPart]) -> str:
     return str(kind.__struct_config__.tag)
 
 
-def _check_image(part: InputImage, limits: Limits, place: str) -> None:
+def _check_image(part: InputImage, place: str) -> None:
     # Only data URLs: no engine behind us may fetch a URL or a file for a client.
     if not part.image_url.startswith(_IMAGE_PREFIXES):
         raise ProtocolError(
@@ -137,8 +148,6 @@ def _check_image(part: InputImage, limits: Limits, place: str) -> None:
             f"Invalid '{place}': expected a data URL of type image/png, image/jpeg or image/webp in base64.",
             place,
         )
-    if len(part.image_url) > limits.image_bytes:
-        raise _too_much(f"{len(part.image_url)} characters, at most {limits.image_bytes} are allowed", place)
 
 
 def _keep_audio(entry: Entry, item: Message, format: FormatName, param: str) -> None:
@@ -151,7 +160,7 @@ def _keep_audio(entry: Entry, item: Message, format: FormatName, param: str) -> 
                 raise ProtocolError("missing_required_parameter", f"Missing required parameter: '{place}'.", place)
             entry.transcripts[index] = "known"
             continue
-        entry.audio[index] = KeptAudio(bytearray(decoded_audio(part.audio, format, place)), "audio/pcm")
+        entry.keep_audio(index, decoded_audio(part.audio, format, place), "audio/pcm")
         entry.transcripts[index] = "pending" if part.transcript is None else "known"
 
 

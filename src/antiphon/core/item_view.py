@@ -1,5 +1,6 @@
-"""``conversation.item.retrieve``: an item with the audio that is kept of it."""
+"""Items as clients see them: within the frame limit, and with their audio where a client asks for it."""
 
+import msgspec
 from msgspec import structs
 
 from antiphon.audio.g711 import encode_alaw, encode_ulaw
@@ -7,29 +8,53 @@ from antiphon.audio.resample import resample
 from antiphon.core.conversation import Entry, KeptAudio
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
-from antiphon.protocol.items import ContentPart, InputAudio, Item, Message, OutputAudio
+from antiphon.protocol.items import ContentPart, InputAudio, InputImage, Item, Message, OutputAudio
 from antiphon.protocol.session_config import FormatName
 
-__all__ = ["retrieved_item"]
+__all__ = ["retrieved_item", "shown_item"]
 
 _G711_HZ = 8_000
-_FRAME_SLACK_BYTES = 16 * 1024
+
+
+def shown_item(item: Item, limits: Limits) -> Item:
+    """The item as its events show it: images that would not fit into a frame are left as the head of their data URL."""
+    if not isinstance(item, Message) or not any(isinstance(part, InputImage) for part in item.content):
+        return item
+    if len(msgspec.json.encode(item)) <= limits.room_bytes:
+        return item
+    return structs.replace(item, content=[_without_image(part) for part in item.content])
+
+
+def _without_image(part: ContentPart) -> ContentPart:
+    if not isinstance(part, InputImage):
+        return part
+    return structs.replace(part, image_url=part.image_url[: part.image_url.find(",") + 1])
 
 
 def retrieved_item(entry: Entry, input_format: FormatName, limits: Limits) -> Item:
     """The item with its audio bytes, left out where the event would exceed the frame limit."""
-    item = entry.item
+    item = shown_item(entry.item, limits)
     if not isinstance(item, Message) or not entry.audio:
         return item
-    room = limits.frame_bytes - _FRAME_SLACK_BYTES - entry.text_bytes
+    room = limits.room_bytes - len(msgspec.json.encode(item))
     content = list(item.content)
     for index, kept in entry.audio.items():
-        if index >= len(content) or 4 * len(kept.data) // 3 > room:
+        if index >= len(content):
             continue
-        part = _with_audio(content[index], kept, input_format)
-        content[index] = part
-        room -= 4 * len(kept.data) // 3
+        size = _base64_chars(_shown_bytes(content[index], kept, input_format))
+        if size <= room:
+            content[index] = _with_audio(content[index], kept, input_format)
+            room -= size
     return structs.replace(item, content=content)
+
+
+def _base64_chars(size_bytes: int) -> int:
+    return 4 * (size_bytes + 2) // 3
+
+
+def _shown_bytes(part: ContentPart, kept: KeptAudio, input_format: FormatName) -> int:
+    narrow = isinstance(part, InputAudio) and input_format != "audio/pcm"
+    return len(kept.data) * _G711_HZ // (2 * INPUT_HZ) if narrow else len(kept.data)
 
 
 def _with_audio(part: ContentPart, kept: KeptAudio, input_format: FormatName) -> ContentPart:

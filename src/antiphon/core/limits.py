@@ -6,6 +6,9 @@ from antiphon.protocol.json_text import NESTING_MAX
 
 __all__ = ["Limits"]
 
+_EVENT_BYTES = 16 * 1024
+"""Kept free for the event around an item."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -19,9 +22,10 @@ class Limits:
     frame_bytes: int = 1_000_000
     """Largest event; ``conversation.item.retrieved`` leaves its audio out above it."""
     items: int = 4_096
+    """Items of the conversation. A client's item beyond is refused; turns and answers push out the oldest."""
     parts_per_item: int = 64
     text_bytes: int = 4 * 1024 * 1024
-    """Text of all items of the conversation together."""
+    """JSON of all items that the client made, audio and images left out."""
     image_bytes: int = 16 * 1024 * 1024
     """Data URLs of all items together."""
     instructions_bytes: int = 256 * 1024
@@ -31,7 +35,13 @@ class Limits:
     """Levels of objects and arrays in one event."""
     out_of_band_responses: int = 8
     transcription_deadline_s: float = 30.0
+    """How long the recogniser may take, beside the length of the audio."""
     context_tokens: int = 4_096
     """What the language model can read and write in one generation."""
     output_reserve_tokens: int = 512
     """Kept free for the answer where a response does not say how long it may be."""
+
+    @property
+    def room_bytes(self) -> int:
+        """JSON that an item or a session may have in an event."""
+        return self.frame_bytes - _EVENT_BYTES

@@ -9,6 +9,9 @@ from antiphon.core.inputs import INPUT_HZ
 
 __all__ = ["Playout"]
 
+_SLOW_SAMPLES_PER_CHARACTER = INPUT_HZ // 12
+"""Slow speech has 12 characters a second; 15 are usual."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Span:
@@ -24,6 +27,8 @@ class Playout:
     sent_samples: int = 0
     heard_samples: int | None = None
     """Set by truncation: nothing after it was heard."""
+    whole: bool = False
+    """Set once nothing more will be sent. Until then the last span may have more audio to come."""
     _spans: list[_Span] = field(default_factory=list)
 
     @property
@@ -49,16 +54,23 @@ class Playout:
         start = 0
         kept = 0
         for span in self._spans:
-            if span.end_sample <= samples:
-                start, kept = span.end_sample, max(kept, span.text_end)
+            end_sample = self._end_of(span, start)
+            if end_sample <= samples:
+                start, kept = end_sample, max(kept, span.text_end)
                 continue
-            share = (samples - start) / (span.end_sample - start)
+            share = (samples - start) / (end_sample - start)
             kept = max(
                 kept,
                 _word_boundary(text, span.text_start, span.text_start + int(share * (span.text_end - span.text_start))),
             )
             break
         return text[:kept].rstrip()
+
+    def _end_of(self, span: _Span, start: int) -> int:
+        """Where its speech ends; while that is not known, as late as slow speech would."""
+        if self.whole or span is not self._spans[-1]:
+            return span.end_sample
+        return max(span.end_sample, start + (span.text_end - span.text_start) * _SLOW_SAMPLES_PER_CHARACTER)
 
     def heard_text(self, text: str) -> str:
         """The part of ``text`` that can have been heard: what was sent, cut by truncation."""

@@ -1,13 +1,17 @@
 """From conversation items to a prompt that is always legal for a chat model. Pure; rules in the tests' tables.
 
 - A call without a result gets a synthetic "no result yet"; results follow their calls; a result without a call, or a
-  second one, is placed as text; incomplete calls without a result are left out.
+  second one, is placed as text; calls that are incomplete or in progress and have no result are left out, and so is a
+  second call with the id of an earlier one. Arguments that are no JSON object, as an interrupted call has them, become
+  ``{}``: some servers refuse the whole prompt for them.
 - An interrupted assistant item holds only what can have been heard.
 - Whatever the model cannot take (images, audio) is replaced by words that say so.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from antiphon.core.conversation import Entry
 from antiphon.protocol.base import given
@@ -22,7 +26,7 @@ from antiphon.protocol.items import (
     OutputAudio,
     OutputText,
 )
-from antiphon.protocol.session_config import Truncation
+from antiphon.protocol.session_config import RetentionRatio, TokenLimits, Truncation
 from antiphon.vocabulary.llm import (
     AssistantMessage,
     AudioContent,
@@ -74,9 +78,13 @@ def fitting(entries: Sequence[Entry], *, budget_tokens: int, truncation: Truncat
     """
     sizes = [_entry_tokens(entry) for entry in entries]
     total = sum(sizes)
+    ratio = 1.0
+    if isinstance(truncation, RetentionRatio):
+        ratio = truncation.retention_ratio
+        limits = given(truncation.token_limits, TokenLimits())
+        budget_tokens = min(budget_tokens, given(limits.post_instructions, budget_tokens))
     if total <= budget_tokens or truncation == "disabled":
         return entries
-    ratio = 1.0 if isinstance(truncation, str) else truncation.retention_ratio
     first = 0
     while total > budget_tokens * ratio and first < len(entries) - 1:
         total -= sizes[first]
@@ -110,6 +118,8 @@ class _Thread:
     results: dict[str, FunctionCallOutput] = field(init=False)
     """The first result of each call, wherever it stands."""
     calls: set[str] = field(init=False)
+    placed: set[str] = field(default_factory=set)
+    """The calls that stand in the prompt already."""
 
     def __post_init__(self) -> None:
         self.results = {}
@@ -156,9 +166,10 @@ class _Thread:
         if not isinstance(call_id, str):
             return
         result = self.results.get(call_id)
-        if result is None and call.status == "incomplete":
+        if call_id in self.placed or (result is None and call.status != "completed"):
             return
-        tool_call = ToolCall(call_id, call.name, call.arguments)
+        self.placed.add(call_id)
+        tool_call = ToolCall(call_id, call.name, _legal_arguments(call.arguments))
         self.messages.append(AssistantMessage(tool_calls=(tool_call,)))
         self.messages.append(ToolMessage(call_id, call.name, NO_RESULT if result is None else result.output))
 
@@ -166,6 +177,14 @@ class _Thread:
         belongs = result.call_id in self.calls and self.results[result.call_id] is result
         if not belongs:
             self.messages.append(UserMessage((TextContent(f"[result of {result.call_id}] {result.output}"),)))
+
+
+def _legal_arguments(arguments: str) -> str:
+    try:
+        legal = isinstance(msgspec.json.decode(arguments), dict)
+    except (msgspec.DecodeError, RecursionError):
+        legal = False
+    return arguments if legal else "{}"
 
 
 def assistant_text(entry: Entry) -> str:

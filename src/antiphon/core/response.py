@@ -7,12 +7,13 @@ A response is *announced* (``response.created``), may *wait* for transcripts tha
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.core.conversation import Conversation, Entry, KeptAudio
+from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.inputs import INPUT_HZ, AudioProduced
 from antiphon.core.outputs import MeasureItem
 from antiphon.core.playout import Playout
 from antiphon.core.prompt import item_text
+from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan
 from antiphon.protocol.base import UNSET
 from antiphon.protocol.items import FunctionCall, Item, ItemStatus, Message, OutputAudio, OutputText
@@ -108,16 +109,18 @@ class ActiveResponse:
     def __init__(
         self,
         plan: ResponsePlan,
-        entries: list[Entry],
+        prompt: OwnPrompt,
         *,
         conversation: Conversation | None,
         conversation_id: str,
         effects: Effects,
     ) -> None:
-        """``entries``: the prompt's items as they were when it was asked for; ``conversation`` None: out of band."""
+        """``prompt``: the items as they were when it was asked for; ``conversation`` None: out of band."""
         self.id = effects.new_id("resp")
         self.plan = plan
-        self.entries = entries
+        self.entries = prompt.entries
+        self.own = prompt.own
+        """Items of its prompt that nobody else has."""
         self.generating = False
         self.retried = False
         self.first_item_id = effects.new_id("item")
@@ -135,8 +138,9 @@ class ActiveResponse:
         return any(entry.pending for entry in self.entries)
 
     @property
-    def has_output(self) -> bool:
-        return bool(self._output)
+    def can_be_cut(self) -> bool:
+        """Whether it may be tried again with less of the conversation."""
+        return not self.retried and not self._output and self.plan.truncation != "disabled"
 
     def owns(self, item_id: str) -> bool:
         return any(out.entry.id == item_id for out in self._output)
@@ -149,6 +153,8 @@ class ActiveResponse:
     # --- while it generates ----------------------------------------------------------------------------------------
 
     def add_text(self, text: str) -> None:
+        if not text:
+            return
         last = self._output[-1] if self._output else None
         message = last if isinstance(last, _OpenMessage) else self._open_message()
         message.pieces.append(text)
@@ -193,8 +199,8 @@ class ActiveResponse:
         end = min(max(0, spoken.text_end - message.text_start), message.length)
         message.entry.playout.sent(spoken.samples, start, end)
         self._audio_samples += spoken.samples
-        kept = message.entry.audio.setdefault(0, KeptAudio(bytearray(), self.plan.format.type))
-        kept.data += spoken.audio
+        if self._conversation is not None:
+            message.entry.keep_audio(0, spoken.audio, self.plan.format.type)
         self._effects.emit(
             ResponseOutputAudioDelta(
                 event_id=self._effects.event_id(),
@@ -260,7 +266,10 @@ class ActiveResponse:
     def close(self, outcome: Outcome, usage: TokenUsage) -> None:
         """Every ``*.done`` with what exists, then ``response.done`` and ``rate_limits.updated``."""
         status: ItemStatus = "completed" if outcome.status == "completed" else "incomplete"
+        whole = outcome.status in ("completed", "incomplete")
         for out in self._output:
+            if out.entry.playout is not None:
+                out.entry.playout.whole = whole
             self._close_item(out, status)
         self._effects.emit(
             ResponseDone(event_id=self._effects.event_id(), response=self._wire(outcome, self._usage(usage)))
@@ -274,7 +283,7 @@ class ActiveResponse:
         else:
             item = self._finish_call(out, status)
         out.entry.item = item
-        if self._conversation is not None and self._conversation.get(out.entry.id) is not None:
+        if self._conversation is not None and self._conversation.get(out.entry.id) is out.entry:
             self._effects.order(MeasureItem(out.entry.id, item_text(out.entry)))
             previous = self._conversation.previous_id(out.entry.id)
             self._effects.emit(

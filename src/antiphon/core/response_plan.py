@@ -27,6 +27,7 @@ __all__ = ["ResponsePlan", "plan_response"]
 _METADATA_PAIRS = 16
 _METADATA_KEY = 64
 _METADATA_VALUE = 512
+_VOICE_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,19 @@ def plan_response(session: RealtimeSession, overrides: ResponseOverrides, limits
     tool_choice = given(overrides.tool_choice, session.tool_choice)
     if overrides.tool_choice:
         _check_choice(tool_choice, tools)
+    voice = voice_name(sent.voice or UNSET, output.voice) if sent else output.voice
+    if len(voice) > _VOICE_MAX and voice != output.voice:
+        raise ProtocolError(
+            "string_above_max_length",
+            f"Invalid 'response.audio.output.voice': {len(voice)} characters, at most {_VOICE_MAX} are allowed.",
+            "response.audio.output.voice",
+        )
     return ResponsePlan(
         modality=modalities_of(
             overrides.output_modalities or UNSET, session.output_modalities, "response.output_modalities"
         )[0],
         instructions=instructions,
-        voice=voice_name(sent.voice or UNSET, output.voice) if sent else output.voice,
+        voice=voice,
         speed=output.speed,
         format=merge_format(output.format, sent.format or UNSET) if sent else output.format,
         tools=tuple(tools),

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
+from antiphon.core.hearing import Hearing
 from antiphon.core.inputs import GenerationEnded
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
 from antiphon.core.prompt import estimated_tokens, fitting, messages_of
 from antiphon.core.response import ActiveResponse, Outcome
+from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan, plan_response
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseError, ResponseOverrides, StatusReason
@@ -25,6 +27,7 @@ from antiphon.vocabulary.llm import LlmCapabilities, LlmRequest, TokenUsage
 __all__ = ["Responses"]
 
 _NOTHING = TokenUsage()
+_UNHEARD = EngineFault(EngineErrorKind.FAILED, message="The speech could not be transcribed.")
 _ERROR_TYPES = {
     EngineErrorKind.OVERLOADED: ("rate_limit_exceeded", "rate_limit_exceeded"),
     EngineErrorKind.BAD_INPUT: ("invalid_request_error", "invalid_value"),
@@ -46,12 +49,14 @@ class Responses:
         self,
         effects: Effects,
         conversation: Conversation,
+        hearing: Hearing,
         limits: Limits,
         capabilities: LlmCapabilities,
         conversation_id: str,
     ) -> None:
         self._effects = effects
         self._conversation = conversation
+        self._hearing = hearing
         self._conversation_id = conversation_id
         self._limits = limits
         self._capabilities = capabilities
@@ -64,8 +69,9 @@ class Responses:
     # --- who there is ----------------------------------------------------------------------------------------------
 
     @property
-    def default(self) -> ActiveResponse | None:
-        return self._default
+    def own_audio_bytes(self) -> int:
+        """Audio in the prompts of responses, of items that are not in the conversation."""
+        return sum(entry.audio_bytes for response in self._all() for entry in response.own)
 
     def find(self, response_id: str) -> ActiveResponse | None:
         if self._default is not None and self._default.id == response_id:
@@ -96,9 +102,9 @@ class Responses:
             )
         return plan
 
-    def create(self, session: RealtimeSession, plan: ResponsePlan, entries: list[Entry] | None) -> None:
-        """Announce a planned response; ``entries``: its own prompt, None: the conversation as it is now."""
-        response = self._begin(plan, entries)
+    def create(self, plan: ResponsePlan, prompt: OwnPrompt | None) -> None:
+        """Announce a planned response; ``prompt`` None: the conversation as it is now."""
+        response = self._begin(plan, prompt)
         if plan.conversation == "auto":
             # It answers the turns that an automatic response was waiting for.
             self._automatic = None
@@ -133,7 +139,7 @@ class Responses:
         self._automatic = _Automatic(turns, detection.interrupt_response)
 
     def advance(self, session: RealtimeSession) -> None:
-        """Start whatever has all it needs: call after every change of transcripts, turns or responses."""
+        """Start whatever has all it needs: called after every fact."""
         for response in self._all():
             self._start_if_ready(response)
         automatic = self._automatic
@@ -150,7 +156,7 @@ class Responses:
         self._automatic = None
         response = self._begin(plan_response(session, ResponseOverrides(), self._limits), None)
         if failed:
-            self._fail(response, EngineFault(EngineErrorKind.FAILED, message="The speech could not be transcribed."))
+            self._close(response, _failure(_UNHEARD), _NOTHING)
         else:
             self._start_if_ready(response)
 
@@ -158,7 +164,7 @@ class Responses:
         """Responses that waited for these words cannot be given."""
         for response in self._all():
             if not response.generating and entry in response.entries:
-                self._fail(response, fault)
+                self._close(response, _failure(fault), _NOTHING)
 
     # --- generation ------------------------------------------------------------------------------------------------
 
@@ -168,7 +174,7 @@ class Responses:
             return
         if fact.fault is None:
             self._close(response, _outcome(fact), fact.usage)
-        elif fact.fault.kind is EngineErrorKind.CONTEXT_OVERFLOW and not response.has_output and not response.retried:
+        elif fact.fault.kind is EngineErrorKind.CONTEXT_OVERFLOW and response.can_be_cut:
             response.retried = True
             self._order_start(response)
         else:
@@ -184,11 +190,11 @@ class Responses:
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, plan: ResponsePlan, entries: list[Entry] | None) -> ActiveResponse:
+    def _begin(self, plan: ResponsePlan, prompt: OwnPrompt | None) -> ActiveResponse:
         default = plan.conversation == "auto"
         response = ActiveResponse(
             plan,
-            list(self._conversation) if entries is None else entries,
+            OwnPrompt(list(self._conversation)) if prompt is None else prompt,
             conversation=self._conversation if default else None,
             conversation_id=self._conversation_id,
             effects=self._effects,
@@ -205,6 +211,9 @@ class Responses:
             return
         response.generating = True
         self._order_start(response)
+        if not self._capabilities.audio_in:
+            for entry in response.own:
+                entry.drop_audio()
 
     def _order_start(self, response: ActiveResponse) -> None:
         plan = response.plan
@@ -238,14 +247,13 @@ class Responses:
             self._effects.order(StopResponse(response.id))
         self._close(response, Outcome("cancelled", reason), _NOTHING)
 
-    def _fail(self, response: ActiveResponse, fault: EngineFault) -> None:
-        self._close(response, _failure(fault), _NOTHING)
-
     def _close(self, response: ActiveResponse, outcome: Outcome, usage: TokenUsage) -> None:
         if response is self._default:
             self._default = None
         else:
             del self._out_of_band[response.id]
+        for entry in response.own:
+            self._hearing.forget(entry.id)
         response.close(outcome, usage)
 
 

@@ -56,7 +56,7 @@ def updated_session(
     if isinstance(current, RealtimeSession) and isinstance(update, RealtimeSessionUpdate):
         return _updated_realtime(current, update, limits, voice_frozen=voice_frozen)
     if isinstance(current, TranscriptionSession) and isinstance(update, TranscriptionSessionUpdate):
-        return _updated_transcription(current, update)
+        return _updated_transcription(current, update, limits)
     kind = "realtime" if isinstance(current, RealtimeSession) else "transcription"
     raise ProtocolError(
         "invalid_value",
@@ -81,7 +81,7 @@ def _updated_realtime(
         raise ProtocolError(
             "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present."
         )
-    return structs.replace(
+    updated = structs.replace(
         current,
         model=given(update.model, current.model),
         output_modalities=modalities_of(
@@ -99,17 +99,34 @@ def _updated_realtime(
         include=_replaced(current.include, update.include, None),
         audio=audio,
     )
+    _check_size(updated, limits)
+    return updated
 
 
-def _updated_transcription(current: TranscriptionSession, update: TranscriptionSessionUpdate) -> TranscriptionSession:
+def _updated_transcription(
+    current: TranscriptionSession, update: TranscriptionSessionUpdate, limits: Limits
+) -> TranscriptionSession:
     new_input = current.audio.input
     if update.audio and update.audio.input:
         new_input = _merged_input(new_input, update.audio.input)
-    return structs.replace(
+    updated = structs.replace(
         current,
         include=_replaced(current.include, update.include, None),
         audio=TranscriptionSessionAudio(input=new_input),
     )
+    _check_size(updated, limits)
+    return updated
+
+
+def _check_size(session: SessionObject, limits: Limits) -> None:
+    """Whatever a client sends is echoed: it has to fit into one event."""
+    size = len(msgspec.json.encode(session))
+    if size > limits.room_bytes:
+        raise ProtocolError(
+            "string_above_max_length",
+            f"Invalid 'session': {size} bytes in all, at most {limits.room_bytes} are allowed.",
+            "session",
+        )
 
 
 def _replaced(current: _T, sent: Any, cleared: _T) -> _T:

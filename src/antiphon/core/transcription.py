@@ -1,4 +1,4 @@
-"""Hearing: every user audio part that can reach a prompt is transcribed, whether or not the client wants the events."""
+"""The transcriptions under way: what the recogniser is told, and what the client is told of what it says."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from antiphon.protocol.server_events import (
     TranscriptionLanguage,
 )
 from antiphon.protocol.session_config import InputTranscription
-from antiphon.vocabulary.errors import EngineFault
+from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.speech import SttOptions, Transcript
 
-__all__ = ["Place", "Transcriptions", "options_for"]
+__all__ = ["Place", "Transcriptions", "Wanted", "options_for"]
 
 Place = tuple[str, int]
 """Item id and content index."""
@@ -28,26 +28,39 @@ Place = tuple[str, int]
 _BYTES_PER_S = 2 * INPUT_HZ
 
 
-@dataclass(slots=True)
-class _Running:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a transcription is to be made, and what of it the client sees."""
+
+    config: InputTranscription | None
+    """The client's hints; None where it gave none."""
     announced: bool
     """Whether the client gets events about it."""
-    with_logprobs: bool
+    logprobs: bool = False
+    partials: bool = False
+
+
+@dataclass(slots=True)
+class _Running:
+    wanted: Wanted
     shown: str = ""
     """What the deltas so far say."""
     fed_bytes: int = 0
     deadline: float | None = None
     """Set once all its audio was given."""
+    broken: bool = False
+    """It ended before its audio did; it is begun again once all audio is there."""
 
 
-def options_for(config: InputTranscription | None, *, partials: bool) -> SttOptions:
+def options_for(wanted: Wanted) -> SttOptions:
     """What the recogniser is told: the client's language and hints, where it gave any."""
+    config = wanted.config
     if config is None:
         return SttOptions()
     languages = config.languages or []
     language = config.language or (languages[0] if len(languages) == 1 else None)
     hints = [config.prompt or "", *(config.keywords or [])]
-    return SttOptions(language=language, prompt=", ".join(filter(None, hints)), partials=partials)
+    return SttOptions(language=language, prompt=", ".join(filter(None, hints)), partials=wanted.partials)
 
 
 class Transcriptions:
@@ -58,29 +71,41 @@ class Transcriptions:
         self._limits = limits
         self._running: dict[Place, _Running] = {}
 
-    def __contains__(self, place: Place) -> bool:
-        return place in self._running
+    # --- the recogniser's work -------------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
         return min((run.deadline for run in self._running.values() if run.deadline is not None), default=None)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Audio that was given to the recogniser and is not transcribed yet."""
+        return sum(run.fed_bytes for run in self._running.values())
+
     def overdue(self, now: float) -> list[Place]:
         return [place for place, run in self._running.items() if run.deadline is not None and run.deadline <= now]
 
-    def begin(
-        self, place: Place, config: InputTranscription | None, *, partials: bool = False, logprobs: bool = False
-    ) -> None:
-        self._running[place] = _Running(config is not None, logprobs)
-        options = options_for(config, partials=partials and config is not None)
-        self._effects.order(StartTranscription(*place, options))
+    def begin(self, place: Place, wanted: Wanted) -> None:
+        """Begin one whose audio is still coming."""
+        self._running[place] = _Running(wanted)
+        self._effects.order(StartTranscription(*place, options_for(wanted)))
 
     def feed(self, place: Place, pcm: bytes) -> None:
-        self._running[place].fed_bytes += len(pcm)
-        self._effects.order(FeedTranscription(*place, pcm))
+        run = self._running[place]
+        run.fed_bytes += len(pcm)
+        if not run.broken:
+            self._effects.order(FeedTranscription(*place, pcm))
 
-    def end(self, place: Place, now: float) -> None:
-        self._running[place].deadline = now + self._limits.transcription_deadline_s
+    def finish(self, place: Place, pcm: bytes, wanted: Wanted, now: float) -> None:
+        """All its audio is there, ``pcm``: end the one that was begun, or transcribe the whole."""
+        run = self._running.get(place)
+        if run is None or run.broken:
+            shown = run.shown if run else ""
+            self.begin(place, run.wanted if run else wanted)
+            run = self._running[place]
+            run.shown = shown
+            self.feed(place, pcm)
+        run.deadline = now + self._limits.transcription_deadline_s + run.fed_bytes / _BYTES_PER_S
         self._effects.order(EndTranscription(*place))
 
     def stop(self, place: Place) -> None:
@@ -95,34 +120,54 @@ class Transcriptions:
         for place in list(self._running):
             self.stop(place)
 
+    # --- what it says ----------------------------------------------------------------------------------------------
+
     def heard(self, place: Place, transcript: Transcript) -> bool:
         """Emit what is new. True once the transcript is final; a transcription that nobody waits for is dropped."""
         run = self._running.get(place)
-        if run is None:
+        if run is None or run.broken:
             return False
-        if run.announced:
+        if transcript.is_final and run.deadline is None:
+            run.broken = True
+            return False
+        if run.wanted.announced:
             self._show(place, run, transcript)
         if transcript.is_final:
             del self._running[place]
         return transcript.is_final
 
     def failed(self, place: Place, fault: EngineFault) -> bool:
-        """Emit the failure. True where somebody waited for it."""
-        run = self._running.pop(place, None)
+        """Emit the failure. True where it is final and somebody waited."""
+        run = self._running.get(place)
         if run is None:
             return False
-        if run.announced:
-            error = TranscriptionError(
-                type="server_error" if fault.retryable else "invalid_request_error",
-                code=f"transcription_{fault.kind}",
-                message=fault.message or "The audio could not be transcribed.",
-            )
-            self._effects.emit(
-                ConversationItemInputAudioTranscriptionFailed(
-                    event_id=self._effects.event_id(), item_id=place[0], content_index=place[1], error=error
-                )
-            )
+        if run.deadline is None:
+            run.broken = True
+            return False
+        del self._running[place]
+        self.show_failure(place, fault, run.wanted)
         return True
+
+    def abandon(self, place: Place, fault: EngineFault) -> None:
+        """Stop one for good, and say why."""
+        wanted = self._running[place].wanted
+        self.stop(place)
+        self.show_failure(place, fault, wanted)
+
+    def show_failure(self, place: Place, fault: EngineFault, wanted: Wanted) -> None:
+        if not wanted.announced:
+            return
+        mistake = fault.kind is EngineErrorKind.BAD_INPUT
+        error = TranscriptionError(
+            type="invalid_request_error" if mistake else "server_error",
+            code=f"transcription_{fault.kind}",
+            message=fault.message or "The audio could not be transcribed.",
+        )
+        self._effects.emit(
+            ConversationItemInputAudioTranscriptionFailed(
+                event_id=self._effects.event_id(), item_id=place[0], content_index=place[1], error=error
+            )
+        )
 
     def _show(self, place: Place, run: _Running, transcript: Transcript) -> None:
         item_id, content_index = place
@@ -147,7 +192,7 @@ class Transcriptions:
                     content_index=content_index,
                     transcript=transcript.text,
                     usage=DurationUsage(seconds=round(run.fed_bytes / _BYTES_PER_S, 3)),
-                    logprobs=_logprobs(transcript) if run.with_logprobs else UNSET,
+                    logprobs=_logprobs(transcript) if run.wanted.logprobs else UNSET,
                     languages=[TranscriptionLanguage(code=transcript.language)] if transcript.language else UNSET,
                 )
             )

@@ -2,12 +2,17 @@
 
 from antiphon.core.conversation import Conversation
 from antiphon.core.effects import Effects
+from antiphon.core.outputs import MeasureItem
+from antiphon.core.prompt import item_text
 from antiphon.core.responses import Responses
 from antiphon.protocol.client_events import ConversationItemTruncate
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.server_events import ConversationItemTruncated
 
 __all__ = ["truncate_item"]
+
+_ROUNDING_MS = 1
+"""A client that rounds the length of its audio up is right."""
 
 
 def truncate_item(
@@ -35,10 +40,11 @@ def truncate_item(
     entry.cut_to_heard()
     if 0 in entry.audio:
         entry.audio[0].cut(end_ms)
+    effects.order(MeasureItem(entry.id, item_text(entry)))
     effects.emit(
         ConversationItemTruncated(event_id=effects.event_id(), item_id=entry.id, content_index=0, audio_end_ms=end_ms)
     )
-    if event.audio_end_ms > end_ms:
+    if event.audio_end_ms > end_ms + _ROUNDING_MS:
         raise ProtocolError(
             "invalid_value",
             f"Audio content of {end_ms}ms is already shorter than {event.audio_end_ms}ms",

@@ -1,0 +1,23 @@
+"""The session object in force, shared by the sub-machines so that all of them see an update at once."""
+
+from dataclasses import dataclass
+
+from antiphon.protocol.session_config import AudioInput, RealtimeSession, SessionObject
+
+__all__ = ["Settings"]
+
+
+@dataclass(slots=True)
+class Settings:
+    session: SessionObject
+    voice_frozen: bool = False
+    """Whether assistant audio was sent: its voice can no longer change."""
+
+    @property
+    def input(self) -> AudioInput:
+        return self.session.audio.input
+
+    @property
+    def realtime(self) -> RealtimeSession | None:
+        """The session where it is a conversation; None where it only transcribes."""
+        return self.session if isinstance(self.session, RealtimeSession) else None

@@ -1,0 +1,159 @@
+"""The user's turns: input audio, who speaks when, and the commit that makes a turn an item."""
+
+from antiphon.core.conversation import Conversation, Entry
+from antiphon.core.effects import Effects
+from antiphon.core.hearing import Hearing
+from antiphon.core.input_buffer import InputBuffer
+from antiphon.core.inputs import INPUT_HZ, SpeechProbability
+from antiphon.core.items import Items
+from antiphon.core.limits import Limits
+from antiphon.core.outputs import TurnClosed
+from antiphon.core.responses import Responses
+from antiphon.core.settings import Settings
+from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.items import InputAudio, Message
+from antiphon.protocol.server_events import (
+    InputAudioBufferCleared,
+    InputAudioBufferCommitted,
+    InputAudioBufferSpeechStarted,
+    InputAudioBufferSpeechStopped,
+)
+from antiphon.turns.types import SpeechPaused, SpeechStarted, SpeechStopped, TurnEvent
+
+__all__ = ["UserTurns"]
+
+_MIN_COMMIT_MS = 100
+
+
+class UserTurns:
+    def __init__(
+        self,
+        effects: Effects,
+        conversation: Conversation,
+        items: Items,
+        hearing: Hearing,
+        responses: Responses,
+        settings: Settings,
+        limits: Limits,
+    ) -> None:
+        self._effects = effects
+        self._conversation = conversation
+        self._items = items
+        self._hearing = hearing
+        self._responses = responses
+        self._settings = settings
+        self._buffer = InputBuffer(settings.input.turn_detection, limits)
+
+    @property
+    def audio_bytes(self) -> int:
+        return self._buffer.audio_bytes
+
+    @property
+    def announced_id(self) -> str | None:
+        """The id of the item that the turn being spoken will become."""
+        return self._buffer.utterance.item_id if self._buffer.utterance else None
+
+    def configure(self) -> None:
+        """Apply changed settings at once. With turn detection off nobody would notice the end of the present turn."""
+        detection = self._settings.input.turn_detection
+        if detection is None and self._buffer.utterance is not None:
+            self._hearing.forget(self._buffer.utterance.item_id)
+            self._responses.user_speaks = False
+        self._buffer.configure(detection)
+
+    # --- audio -----------------------------------------------------------------------------------------------------
+
+    def append(self, pcm: bytes) -> None:
+        self._buffer.append(pcm, self._items.audio_share_bytes)
+        utterance = self._buffer.utterance
+        if utterance is not None and utterance.transcribing:
+            self._hearing.feed_utterance(utterance.item_id, pcm)
+
+    def trim(self) -> None:
+        self._buffer.trim(self._items.audio_share_bytes)
+
+    def hear(self, window: SpeechProbability, now: float) -> None:
+        for event in self._buffer.hear(window.first_sample, window.window_samples, window.value, window.level_dbfs):
+            self._turn_event(event, now)
+
+    def clear(self) -> None:
+        if self._buffer.utterance is not None:
+            self._hearing.forget(self._buffer.utterance.item_id)
+        self._buffer.clear()
+        self._responses.user_speaks = False
+        self._effects.emit(InputAudioBufferCleared(event_id=self._effects.event_id()))
+
+    def commit(self, now: float) -> None:
+        """The client's commit. Raises ``ProtocolError`` where there is too little audio."""
+        if self._buffer.held_ms < _MIN_COMMIT_MS:
+            raise ProtocolError(
+                "input_audio_buffer_commit_empty",
+                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
+                f"but buffer only has {self._buffer.held_ms:.2f}ms of audio.",
+            )
+        self._hearing.check_room(self._buffer.audio_bytes, None)
+        self._commit(None, now)
+        self._responses.user_speaks = False
+
+    # --- turns -----------------------------------------------------------------------------------------------------
+
+    def _turn_event(self, event: TurnEvent, now: float) -> None:
+        match event:
+            case SpeechStarted():
+                self._speech_started(event)
+            case SpeechStopped():
+                self._speech_stopped(event, now)
+            case SpeechPaused():
+                pass
+
+    def _speech_started(self, event: SpeechStarted) -> None:
+        utterance = self._buffer.begin(self._effects.new_id("item"), event.from_sample)
+        self._effects.emit(
+            InputAudioBufferSpeechStarted(
+                event_id=self._effects.event_id(),
+                audio_start_ms=_ms(utterance.start_sample),
+                item_id=utterance.item_id,
+            )
+        )
+        self._responses.speech_started(self._settings.input.turn_detection)
+        utterance.transcribing = self._hearing.begin_utterance(
+            utterance.item_id, self._buffer.read(utterance.start_sample)
+        )
+
+    def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
+        utterance = self._buffer.utterance
+        detection = self._settings.input.turn_detection
+        if utterance is None or detection is None:
+            return
+        self._effects.emit(
+            InputAudioBufferSpeechStopped(
+                event_id=self._effects.event_id(), audio_end_ms=_ms(event.at_sample), item_id=utterance.item_id
+            )
+        )
+        entry = self._commit(event.at_sample, now)
+        lag_ms = _ms(self._buffer.end_sample - event.at_sample)
+        self._effects.order(TurnClosed(entry.id, self._buffer.silence_duration_ms + lag_ms))
+        if self._settings.realtime is not None:
+            self._responses.turn_ended(entry, detection)
+
+    def _commit(self, end_sample: int | None, now: float) -> Entry:
+        """The turn's audio becomes a user item, and is heard."""
+        utterance = self._buffer.utterance
+        item_id = utterance.item_id if utterance else self._effects.new_id("item")
+        pcm = self._buffer.take(end_sample)
+        item = Message(id=item_id, status="completed", role="user", content=[InputAudio()])
+        entry = Entry(item, item_id, {0: "pending"})
+        entry.keep_audio(0, pcm, "audio/pcm")
+        self._effects.emit(
+            InputAudioBufferCommitted(
+                event_id=self._effects.event_id(), previous_item_id=self._conversation.last_id, item_id=item_id
+            )
+        )
+        self._items.add(entry)
+        self._hearing.end_utterance(entry, pcm, now, fed=utterance is not None and utterance.transcribing)
+        self._items.shed_audio()
+        return entry
+
+
+def _ms(samples: int) -> int:
+    return samples * 1000 // INPUT_HZ

@@ -1,0 +1,416 @@
+"""Scenarios: the protocol as tables. A script is played line by line; every output must be expected, in its order.
+
+::
+
+    > response.create response.metadata={"a": "b"}    a client event; dotted keys, values as JSON or a bare word
+    < response.created response.id=$r                 the next event; only the named fields are compared
+    ! StartResponse response_id=$r prompt=["user: hi"]  the next order
+    << text opens                                     a block of blocks.toml: several such lines
+    . text $r Hello there.                            a fact (see ``_FACTS``)
+    @ 31.5                                            it is now 31.5 s
+    # anything                                        a comment
+
+``$r`` is an id: named where it is first expected, compared from then on; two names never mean the same id. Expected
+``*`` is any value, ``-`` an absent field; objects may have further fields, arrays must have the same length. The orders
+``FeedTranscription`` (neighbours count as one), ``MeasureItem`` and ``TurnClosed`` need to be expected only by scripts
+that name them.
+"""
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured, TransportClosed
+from antiphon.core.limits import Limits
+from antiphon.core.outputs import Emit, FeedTranscription, Output, StartResponse
+from antiphon.vocabulary.llm import (
+    AssistantMessage,
+    AudioContent,
+    ChatMessage,
+    ImageContent,
+    LlmCapabilities,
+    NamedTool,
+    SystemMessage,
+    TokenUsage,
+    ToolMessage,
+    UserContent,
+    UserMessage,
+)
+from tests.support.session import Driver, config, payload_of
+
+__all__ = ["SCENARIOS", "Scenario", "play", "scenarios"]
+
+SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
+_QUIET: Final = ("FeedTranscription", "MeasureItem", "TurnClosed")
+_NAME: Final = re.compile(r"\$\w+")
+_ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z_][\w.\[\]]*)=")
+_BARE: Final = re.compile(r"\S+")
+_JSON_START: Final = re.compile(r'[\[{"\d-]|true\b|false\b|null\b')
+_STEP: Final = re.compile(r"(\w+)|\[(\d+)\]")
+_ABSENT: Final = object()
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """One case of a table."""
+
+    file: str
+    rule: str
+    script: str
+    settings: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.rule}"
+
+
+def scenarios() -> list[Scenario]:
+    return [scenario for path in sorted(SCENARIOS.glob("*.toml")) for scenario in _of_file(path)]
+
+
+def _of_file(path: Path) -> Iterator[Scenario]:
+    table = tomllib.loads(path.read_text("utf-8"))
+    for case in table.get("scenario", ()):
+        settings = {**table.get("settings", {}), **case}
+        yield Scenario(path.stem, settings.pop("rule"), settings.pop("script"), settings)
+
+
+def _blocks() -> dict[str, list[str]]:
+    table = tomllib.loads((SCENARIOS / "blocks.toml").read_text("utf-8"))
+    return {name: _lines(text) for name, text in table.items()}
+
+
+def _lines(script: str) -> list[str]:
+    stripped = (line.strip() for line in script.splitlines())
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def play(scenario: Scenario) -> Driver:
+    """Run the script. Fails at the first line that is not what happened."""
+    return _Player(scenario).play()
+
+
+# --- playing -------------------------------------------------------------------------------------------------------
+
+
+class _Player:
+    def __init__(self, scenario: Scenario) -> None:
+        settings = dict(scenario.settings)
+        opened = settings.pop("opened", True)
+        limits = Limits(**settings.pop("limits", {}))
+        capabilities = LlmCapabilities(**settings.pop("capabilities", {}))
+        self.driver = Driver(config(**settings, capabilities=capabilities), limits)
+        self._lines = list(_expanded(_lines(scenario.script)))
+        self._ids: dict[str, str] = {}
+        self._waiting: list[Output] = []
+        named = {line.split()[1] for line in self._lines if line.startswith("!")}
+        self._quiet = {name for name in _QUIET if name not in named}
+        if opened:
+            self.driver.open()
+            self.driver.take()
+
+    def play(self) -> Driver:
+        for line in self._lines:
+            mark, _, rest = line.partition(" ")
+            try:
+                self._step(mark, rest.strip())
+            except AssertionError as error:
+                raise AssertionError(f"{line}\n{error}") from None
+        self._assert_all_expected()
+        return self.driver
+
+    def _step(self, mark: str, rest: str) -> None:
+        if mark in ("<", "!"):
+            self._expect(mark, rest)
+            return
+        self._assert_all_expected()
+        if mark == "@":
+            self.driver.now = float(rest)
+        elif mark == ">":
+            name, fields = _parsed(self._with_ids(rest))
+            self.driver.send_text(json.dumps({"type": name, **_nested(fields)}))
+        elif mark == ".":
+            name, _, arguments = self._with_ids(rest).partition(" ")
+            _FACTS[name](self.driver, arguments.strip())
+        else:
+            raise AssertionError(f"a line begins with one of > < << ! . @ #, not {mark}")
+        self._waiting = list(_joined(out for out in self.driver.take() if type(out).__name__ not in self._quiet))
+
+    def _assert_all_expected(self) -> None:
+        seen = "\n".join(_described(output) for output in self._waiting)
+        assert not self._waiting, f"before that line these were not expected:\n{seen}"
+
+    def _expect(self, mark: str, rest: str) -> None:
+        name, fields = _parsed(rest)
+        assert self._waiting, "nothing more came"
+        output = self._waiting.pop(0)
+        described = _described(output)
+        view = payload_of(output.event) if isinstance(output, Emit) else _view(output)
+        actual = view["type"] if isinstance(output, Emit) else type(output).__name__
+        assert (mark == "<") == isinstance(output, Emit), f"came instead:\n{described}"
+        assert actual == name, f"came instead:\n{described}"
+        for path, wanted in fields.items():
+            found = _at(view, path)
+            assert self._fits(found, wanted), f"{path} is {_shown(found)} in:\n{described}"
+
+    # --- values ----------------------------------------------------------------------------------------------------
+
+    def _with_ids(self, text: str) -> str:
+        return _NAME.sub(lambda match: self._ids[match.group()], text)
+
+    def _fits(self, found: Any, wanted: Any) -> bool:
+        if wanted == "*" or wanted == "-":
+            return bool((found is not _ABSENT) == (wanted == "*"))
+        if isinstance(wanted, str) and _NAME.fullmatch(wanted):
+            return self._names(wanted, found)
+        if isinstance(wanted, dict):
+            return isinstance(found, dict) and all(
+                self._fits(found.get(key, _ABSENT), value) for key, value in wanted.items()
+            )
+        if isinstance(wanted, list):
+            return isinstance(found, list) and len(found) == len(wanted) and all(map(self._fits, found, wanted))
+        return type(found) is type(wanted) and bool(found == wanted)
+
+    def _names(self, name: str, found: Any) -> bool:
+        known = self._ids.get(name)
+        if known is not None:
+            return bool(found == known)
+        if not isinstance(found, str) or found in self._ids.values():
+            return False
+        self._ids[name] = found
+        return True
+
+
+def _expanded(lines: list[str]) -> Iterator[str]:
+    blocks = _blocks()
+    for line in lines:
+        if line.startswith("<<"):
+            yield from blocks[line.removeprefix("<<").strip()]
+        else:
+            yield line
+
+
+def _joined(outputs: Iterable[Output]) -> Iterator[Output]:
+    last: Output | None = None
+    for output in outputs:
+        if (
+            isinstance(last, FeedTranscription)
+            and isinstance(output, FeedTranscription)
+            and last.item_id == output.item_id
+        ):
+            last = dataclasses.replace(output, pcm=last.pcm + output.pcm)
+            continue
+        if last is not None:
+            yield last
+        last = output
+    if last is not None:
+        yield last
+
+
+def _parsed(text: str) -> tuple[str, dict[str, Any]]:
+    """``name a.b=1 c=[2]`` as the name and its fields."""
+    name, _, rest = text.partition(" ")
+    fields: dict[str, Any] = {}
+    at = 0
+    while rest[at:].strip():
+        match = _ASSIGNMENT.match(rest, at)
+        assert match, f"expected field=value at: {rest[at:]}"
+        fields[match.group(1)], at = _value(rest, match.end())
+    return name, fields
+
+
+def _value(text: str, at: int) -> tuple[Any, int]:
+    if _JSON_START.match(text, at) and text[at : at + 2] not in ("-", "- "):
+        value, end = json.JSONDecoder().raw_decode(text, at)
+        return value, end
+    match = _BARE.match(text, at)
+    assert match, f"a value is missing at: {text}"
+    return match.group(), match.end()
+
+
+def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for path, value in fields.items():
+        *parents, last = path.split(".")
+        inner = nested
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = value
+    return nested
+
+
+def _at(view: Any, path: str) -> Any:
+    for name, index in _STEP.findall(path):
+        if name:
+            view = view.get(name, _ABSENT) if isinstance(view, dict) else _ABSENT
+        else:
+            view = view[int(index)] if isinstance(view, list) and int(index) < len(view) else _ABSENT
+    return view
+
+
+def _shown(found: Any) -> str:
+    return "absent" if found is _ABSENT else json.dumps(found)[:1000]
+
+
+# --- how outputs are read ------------------------------------------------------------------------------------------
+
+
+def _described(output: Output) -> str:
+    if isinstance(output, Emit):
+        return f"< {json.dumps(payload_of(output.event))[:1500]}"
+    return f"! {type(output).__name__} {json.dumps(_view(output), default=repr)[:1500]}"
+
+
+def _view(output: Output) -> dict[str, Any]:
+    if isinstance(output, StartResponse):
+        return _view_of_start(output)
+    return {
+        field.name: value if isinstance(value, (str, int, type(None))) else _view_of_value(value)
+        for field in dataclasses.fields(output)
+        for value in [getattr(output, field.name)]
+    }
+
+
+def _view_of_value(value: Any) -> Any:
+    return {"bytes": len(value)} if isinstance(value, bytes) else dataclasses.asdict(value)
+
+
+def _view_of_start(order: StartResponse) -> dict[str, Any]:
+    request = order.request
+    messages = list(request.messages)
+    instructions = ""
+    if messages and isinstance(messages[0], SystemMessage):
+        instructions = messages.pop(0).text  # type: ignore[union-attr]
+    choice = request.tool_choice
+    return {
+        "response_id": order.response_id,
+        "instructions": instructions,
+        "prompt": [_line(message) for message in messages],
+        "tools": [tool.name for tool in request.tools],
+        "tool_choice": {"name": choice.name} if isinstance(choice, NamedTool) else choice,
+        "max_output_tokens": request.max_output_tokens,
+        "parallel_tool_calls": request.parallel_tool_calls,
+        "speech": None if order.speech is None else dataclasses.asdict(order.speech),
+    }
+
+
+def _line(message: ChatMessage) -> str:
+    match message:
+        case SystemMessage():
+            return f"system: {message.text}"
+        case UserMessage():
+            return "user: " + " + ".join(_words(part) for part in message.content)
+        case AssistantMessage():
+            calls = [f"{call.name}({call.arguments})" for call in message.tool_calls]
+            return " ".join(["assistant:", *filter(None, [message.text]), *calls])
+        case ToolMessage():
+            return f"result of {message.name}: {message.output}"
+
+
+def _words(part: UserContent) -> str:
+    match part:
+        case ImageContent():
+            return f"<image {part.detail}>"
+        case AudioContent():
+            return f"<{len(part.pcm) // 48} ms of audio>"
+        case _:
+            return part.text
+
+
+# --- facts ---------------------------------------------------------------------------------------------------------
+
+
+def _split(arguments: str, count: int) -> list[str]:
+    """``count`` words; the last one takes the rest of the line."""
+    return (arguments.split(None, count - 1) + [""] * count)[:count]
+
+
+def _ms(text: str) -> int:
+    return int(text.removesuffix("ms"))
+
+
+def _text(driver: Driver, arguments: str) -> None:
+    response_id, text = _split(arguments, 2)
+    driver.text(response_id, _unquoted(text))
+
+
+def _unquoted(text: str) -> str:
+    """Words as they stand, or a JSON string where spaces at an end count."""
+    return json.loads(text) if text.startswith('"') else text
+
+
+def _call(driver: Driver, arguments: str) -> None:
+    response_id, index, name, delta = _split(arguments, 4)
+    driver.call(response_id, int(index), name, delta)
+
+
+def _spoken(driver: Driver, arguments: str) -> None:
+    response_id, length, span = _split(arguments, 3)
+    start, end = span.split(":")
+    driver.spoken(response_id, _ms(length), int(start), int(end))
+
+
+def _ended(driver: Driver, arguments: str) -> None:
+    response_id, reason, *counts = arguments.split()
+    usage = TokenUsage(*map(int, counts))
+    driver.ended(response_id, reason, usage)  # type: ignore[arg-type]
+
+
+def _broke(driver: Driver, arguments: str) -> None:
+    response_id, kind, message = _split(arguments, 3)
+    driver.broke(response_id, kind, message)
+
+
+def _transcript(driver: Driver, arguments: str) -> None:
+    place, text = _split(arguments, 2)
+    item_id, index = _place(place)
+    driver.transcript(item_id, _unquoted(text), index=index)
+
+
+def _partial(driver: Driver, arguments: str) -> None:
+    place, text = _split(arguments, 2)
+    item_id, index = _place(place)
+    driver.transcript(item_id, _unquoted(text), index=index, final=False)
+
+
+def _unheard(driver: Driver, arguments: str) -> None:
+    place, kind = _split(arguments, 2)
+    item_id, index = _place(place)
+    driver.transcript_failed(item_id, kind, index=index)
+
+
+def _place(text: str) -> tuple[str, int]:
+    item_id, _, index = text.partition("/")
+    return item_id, int(index or 0)
+
+
+def _measured(driver: Driver, arguments: str) -> None:
+    item_id, tokens = arguments.split()
+    driver.do(ItemMeasured(item_id, int(tokens)))
+
+
+_FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
+    "open": lambda driver, _: driver.open(),
+    "close": lambda driver, _: driver.do(TransportClosed(clean=True)),
+    "tick": lambda driver, _: driver.tick(),
+    "audio": lambda driver, ms: driver.audio(_ms(ms)),
+    "speech": lambda driver, ms: driver.speech(_ms(ms)),
+    "silence": lambda driver, ms: driver.silence(_ms(ms)),
+    "budget": lambda driver, size: driver.do(AudioBudgetChanged(int(size))),
+    "text": _text,
+    "call": _call,
+    "spoken": _spoken,
+    "ended": _ended,
+    "broke": _broke,
+    "transcript": _transcript,
+    "partial": _partial,
+    "unheard": _unheard,
+    "measured": _measured,
+}
+"""``audio 500ms`` · ``speech 320ms`` (with the detector's word) · ``silence 512ms`` · ``text $r words`` ·
+``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
+``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` · ``unheard $item KIND`` ·
+``measured $item TOKENS`` · ``budget BYTES`` · ``tick`` · ``open`` · ``close``"""
