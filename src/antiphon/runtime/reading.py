@@ -64,7 +64,7 @@ class Reading:
 
     async def _take(self, frame: str) -> None:
         try:
-            decoded = decode_client_event(frame, strict=self._settings.strict)
+            decoded = decode_client_event(frame, strict=self._settings.strict, nesting=self._settings.limits.nesting)
         except ProtocolError as error:
             self._report(ClientEventRefused(error))
             return
