@@ -155,21 +155,22 @@ def prefix(name: str, tokens: range) -> Prefix:
     return Prefix(name, tuple(tokens))
 
 
-def test_the_longest_kept_prompt_is_found() -> None:
+def test_the_kept_prompt_that_shares_most_is_found() -> None:
     prefixes = Prefixes(1000)
     prefixes.add(prefix("short", range(50)))
     prefixes.add(prefix("long", range(100)))
     prefixes.add(prefix("other", range(1, 101)))
-    assert prefixes.find(range(200)) == prefix("long", range(100))
-    assert prefixes.find(range(99)) == prefix("short", range(50))
-    assert prefixes.find(range(49)) is None
+    assert prefixes.find(range(200)) == (prefix("long", range(100)), 100)
+    assert prefixes.find([*range(70), 0, 0]) == (prefix("long", range(100)), 70)
+    assert prefixes.find(range(1, 10)) == (prefix("other", range(1, 101)), 9)
+    assert prefixes.find(range(500, 600)) == (None, 0)
 
 
 def test_prompts_used_last_are_kept_up_to_the_limit() -> None:
     prefixes = Prefixes(200)
     assert prefixes.add(prefix("a", range(100))) == []
     assert prefixes.add(prefix("b", range(1, 101))) == []
-    assert prefixes.find(range(100)) is not None
+    assert prefixes.find(range(100))[1] == 100
     assert prefixes.add(prefix("c", range(2, 102))) == [prefix("b", range(1, 101))]
 
 

@@ -28,7 +28,7 @@ class Scene:
             case "want":
                 self.schedule.want(self._job(name, *what), now_s)
             case "answers":
-                self.jobs[name].answering = True
+                self.schedule.wrote(self.jobs[name], now_s)
             case "park":
                 self.schedule.park(self.jobs[name])
             case "end":
@@ -90,7 +90,15 @@ RULES: dict[str, Sequence[Step]] = {
         (0.0, "want a short", "a"),
         (0.1, "answers a", "a"),
         (0.2, "want b short", "a"),
-        (1.0, "answers a", "b"),
+        (1.0, "answers a", "a"),
+        (1.1, "answers a", "b"),
+    ],
+    "an answer writes at least one token in its turn": [
+        (0.0, "want a short", "a"),
+        (0.0, "want b short", "a"),
+        (9.0, "want c short", "a"),
+        (9.1, "answers a", "a"),
+        (10.1, "answers a", "b"),
     ],
     "an answer that nobody waits behind goes on": [
         (0, "want a short", "a"),
@@ -104,7 +112,8 @@ RULES: dict[str, Sequence[Step]] = {
         (1.0, "answers a", "b"),
         (1.0, "answers b", "b"),
         (2.0, "answers b", "a"),
-        (3.0, "answers a", "b"),
+        (2.1, "answers a", "a"),
+        (3.1, "answers a", "b"),
     ],
     "an interrupted answer goes before a long prompt": [
         (0.0, "want a short", "a"),

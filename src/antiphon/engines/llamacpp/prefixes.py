@@ -26,14 +26,15 @@ class Prefixes:
         self._kept: list[Prefix] = []
         self._named = 0
 
-    def find(self, tokens: Sequence[int]) -> Prefix | None:
-        """The longest one with which a prompt begins."""
-        begins = [prefix for prefix in self._kept if shared_tokens(prefix.tokens, tokens) == len(prefix.tokens)]
-        best = max(begins, key=lambda prefix: len(prefix.tokens), default=None)
-        if best is not None:
-            self._kept.remove(best)
-            self._kept.append(best)
-        return best
+    def find(self, tokens: Sequence[int]) -> tuple[Prefix | None, int]:
+        """The one with which a prompt shares most, and how many tokens it shares."""
+        shares = [(shared_tokens(prefix.tokens, tokens), prefix) for prefix in self._kept]
+        shared, best = max(shares, key=lambda share: share[0], default=(0, None))
+        if best is None or not shared:
+            return None, 0
+        self._kept.remove(best)
+        self._kept.append(best)  # now the one used last
+        return best, shared
 
     def wants(self, head: Sequence[int]) -> bool:
         """Whether a system prompt is worth keeping and is not kept yet."""

@@ -76,8 +76,7 @@ class Runs:
     def open(self, order: Order, *, ahead: bool = False) -> "Run":
         """A run; it begins with the first ``Run.next``. ``Run.close`` must follow."""
         job = Job(order.session_id, order.tokens, ahead=ahead, whole=order.schema is not None)
-        prefix = self.prefixes.find(order.tokens)
-        job.stored = len(prefix.tokens) if prefix else 0
+        job.stored = self.prefixes.find(order.tokens)[1]
         run = Run(self, job, order)
         self._runs[job] = run
         return run
@@ -234,8 +233,9 @@ class Run:
             await self._keep(head, slot.index)
             return
         shared = shared_tokens(slot.tokens, self._job.tokens)
-        kept = prefixes.find(self._job.tokens)
-        if kept and shared + _WORTH_RESTORING_TOKENS <= len(kept.tokens) and len(slot.tokens) <= len(kept.tokens):
+        kept, kept_shared = prefixes.find(self._job.tokens)
+        # What else the slot holds would be lost: that is read again only if it is less.
+        if kept and shared + _WORTH_RESTORING_TOKENS <= kept_shared and len(slot.tokens) <= len(kept.tokens):
             if await link.restore_slot(slot.index, kept.name):
                 slot.tokens = kept.tokens
             else:
@@ -309,7 +309,7 @@ class Run:
 
     def _has_written(self, event: Event) -> None:
         assert self._job.slot is not None
-        self._job.answering = True
+        self._runs.schedule.wrote(self._job, time.monotonic())
         self._now = event.tokens_predicted
         self._job.slot.tokens = [*self._job.slot.tokens, *event.tokens]
         if event.content:

@@ -41,16 +41,19 @@ class Job:
     tokens: Sequence[int]
     """The prompt, and what was written so far."""
     ahead: bool = False
-    answering: bool = False
-    """Its first token was written."""
     whole: bool = False
     """Once it answers it cannot be interrupted."""
     stored: int = 0
     """So many tokens at its beginning can be put into any slot without reading them."""
     slot: Slot | None = None
     rank: Rank = Rank.LONG_PROMPT
+    answering: bool = False
+    """Its first token was written."""
     _state: _State = field(default=_State.PARKED, repr=False)
     _since_s: float = field(default=0.0, repr=False)
+    """Since when it waits or runs."""
+    _writes_since_s: float | None = field(default=None, repr=False)
+    """The first token of this turn."""
     _urgent: bool = field(default=False, repr=False)
 
 
@@ -111,16 +114,23 @@ class Schedule:
         if job is None:
             return False
         others = [other for other in self._waiting() if self._slot_for(other) is not None]
-        if not others or (job.whole and job.answering):
+        if not others or (job.whole and job._writes_since_s is not None):
             return False
         if job.ahead:
             return True
-        over = now_s - job._since_s >= self._limits.turn_s
-        if job.answering or job._urgent:
-            return over
+        if job._writes_since_s is not None:
+            return now_s - job._writes_since_s >= self._limits.turn_s
+        if job._urgent:
+            return now_s - job._since_s >= self._limits.turn_s
         if job.rank is Rank.LONG_PROMPT:
             return any(other.rank < Rank.LONG_PROMPT or self._has_waited(other, now_s) for other in others)
         return False
+
+    def wrote(self, job: Job, now_s: float) -> None:
+        """The running job has written a token."""
+        job.answering = True
+        if job._writes_since_s is None:
+            job._writes_since_s = now_s
 
     def park(self, job: Job) -> None:
         """The job does not run any more; it may want to go on later."""
@@ -146,12 +156,12 @@ class Schedule:
     def _rank(self, job: Job) -> Rank:
         if job.ahead:
             return Rank.AHEAD
-        if job.answering:
-            return Rank.ANSWER
         held = job.slot or self._slots.best(job.session_id, job.tokens)
         shared = shared_tokens(held.tokens, job.tokens) if held else 0
         unread = len(job.tokens) - max(shared, job.stored)
-        return Rank.SHORT_PROMPT if unread <= self._limits.short_tokens else Rank.LONG_PROMPT
+        if unread > self._limits.short_tokens:
+            return Rank.LONG_PROMPT
+        return Rank.ANSWER if job.answering else Rank.SHORT_PROMPT
 
     # --- slots ----------------------------------------------------------------------------------------------------
 
@@ -163,6 +173,7 @@ class Schedule:
         job.slot = slot
         job._state = _State.RUNNING
         job._since_s = now_s
+        job._writes_since_s = None
 
     def _slot_for(self, job: Job) -> Slot | None:
         """Its own, else a free one, else that of a parked job; None if it has to wait for one."""
