@@ -5,6 +5,7 @@ the server's certificate once and its key is thrown away: who trusts ``ca.pem`` 
 """
 
 import datetime
+import importlib.util
 import ipaddress
 import os
 import socket
@@ -67,7 +68,12 @@ def state_folder() -> Path:
 
 
 def self_signed(names: Sequence[str], folder: Path) -> Certificate:
-    """The certificate kept in ``folder``; a new one if it is missing, about to expire or lacks one of ``names``."""
+    """The certificate kept in ``folder``; a new one if it is missing, about to expire or lacks one of ``names``.
+
+    Raises ``SettingsError`` where the package that makes it is not installed.
+    """
+    if importlib.util.find_spec("cryptography") is None:
+        raise SettingsError("--tls-self-signed needs the package cryptography: pip install 'antiphon[local]'")
     # Key and chain are one file, so that two servers starting at once cannot mix theirs.
     certificate = Certificate(folder / "server.pem", folder / "server.pem", folder / "ca.pem")
     wanted = set(names)
