@@ -46,7 +46,7 @@ class Speaking:
         room: Callable[[], Awaitable[None]],
         session_id: str,
     ) -> None:
-        """``room`` waits while more speech than the client can take is on its way to it."""
+        """``room`` waits while more than the client can take is on its way to it."""
         self._order = order
         self._llm = llm
         self._tts = tts
@@ -96,6 +96,9 @@ class Speaking:
                         self._finished = chunk
                     case _:
                         assert_never(chunk)
+                # A model that has everything ready at once must not keep other sessions waiting.
+                await asyncio.sleep(0)
+                await self._room()
         await self._say(splitter, None)
 
     async def _say(self, splitter: ClauseSplitter, text: str | None) -> None:
