@@ -152,7 +152,7 @@ class Client:
         return [event for event in self.events if event["type"] == type]
 
     async def until(self, type: str, count: int = 1) -> Event:
-        """Wait for the ``count``-th event of a type."""
+        """Wait for the ``count``-th event of a type, which is 1 or more."""
         while len(found := self.of_type(type)) < count:
             assert self.closed is None, f"closed with {self.closed} before {type}; received {self.types()}"
             await self._more()

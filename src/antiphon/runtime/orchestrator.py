@@ -1,7 +1,7 @@
 """One session: turns what happens into core inputs, and performs the core's outputs. It decides nothing."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, assert_never
 
 from antiphon.core.config import SessionConfig
@@ -150,12 +150,12 @@ class Orchestrator:
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            writer = self._spawn(self._write(), "writer")
-            self._spawn(self._read(), "reader")
-            self._spawn(self._keep_time(), "timer")
-            self._spawn(self._measuring.run(), "measuring")
+            writer = self._spawn(self._write, "writer")
+            self._spawn(self._read, "reader")
+            self._spawn(self._keep_time, "timer")
+            self._spawn(self._measuring.run, "measuring")
             if self._recorder is not None:
-                self._spawn(self._recorder.run(), "recorder")
+                self._spawn(self._recorder.run, "recorder")
             self._handle(TransportOpened())
             await self._ended.wait()
             self._stop_engines()
@@ -164,12 +164,12 @@ class Orchestrator:
                 await asyncio.wait([writer], timeout=_DRAIN_S)
             raise _SessionEnded
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
         return self._tasks.create_task(self._guarded(work), name=f"{name}:{self._id}")
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as bug:
             self._fail(bug)
 
@@ -297,7 +297,7 @@ class Orchestrator:
             room=self._outbox.room,
             session_id=self._id,
         )
-        self._responses[order.response_id] = (speaking, self._spawn(speaking.run(), f"response:{order.response_id}"))
+        self._responses[order.response_id] = (speaking, self._spawn(speaking.run, f"response:{order.response_id}"))
 
     def _stop_response(self, response_id: str) -> None:
         if running := self._responses.pop(response_id, None):

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from antiphon.audio.resample import Resampler
@@ -16,7 +17,7 @@ from antiphon.vocabulary.speech import SttOptions
 
 __all__ = ["Spawn", "Transcribing"]
 
-Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]], str], asyncio.Task[None]]
 """Starts a task of the session, by name."""
 
 _Place = tuple[str, int]
@@ -49,7 +50,8 @@ class Transcribing:
     def start(self, order: StartTranscription) -> None:
         place = (order.item_id, order.content_index)
         utterance = _Utterance(self._stt.sample_rate_hz)
-        task = self._spawn(self._run(place, utterance, order.options), f"transcription:{order.item_id}")
+        work = partial(self._run, place, utterance, order.options)
+        task = self._spawn(work, f"transcription:{order.item_id}")
         self._running[place] = (utterance, task)
 
     def feed(self, order: FeedTranscription) -> None:
@@ -122,9 +124,10 @@ class _Utterance:
     async def __anext__(self) -> bytes:
         while True:
             if self._pieces:
-                if len(self._pieces) > 1:
+                piece = self._pieces[0]
+                if len(piece) == _STEP_BYTES:
                     await asyncio.sleep(0)
-                piece = self._pieces.popleft()
+                self._pieces.popleft()
                 self.waiting_bytes -= len(piece)
                 converted = self._resampler.push(piece)
             elif self._ended:
