@@ -42,7 +42,7 @@ from antiphon.vocabulary.llm import (
 )
 from tests.support.session import Driver, config, payload_of
 
-__all__ = ["SCENARIOS", "Scenario", "play", "scenarios"]
+__all__ = ["SCENARIOS", "Scenario", "play", "prompt_line", "scenarios"]
 
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
 _QUIET: Final = ("FeedTranscription", "MeasureItem", "TurnClosed")
@@ -288,7 +288,7 @@ def _view_of_start(order: StartResponse) -> dict[str, Any]:
     return {
         "response_id": order.response_id,
         "instructions": instructions,
-        "prompt": [_line(message) for message in messages],
+        "prompt": [prompt_line(message) for message in messages],
         "tools": [tool.name for tool in request.tools],
         "tool_choice": {"name": choice.name} if isinstance(choice, NamedTool) else choice,
         "max_output_tokens": request.max_output_tokens,
@@ -297,7 +297,8 @@ def _view_of_start(order: StartResponse) -> dict[str, Any]:
     }
 
 
-def _line(message: ChatMessage) -> str:
+def prompt_line(message: ChatMessage) -> str:
+    """A message of a prompt as scripts write it."""
     match message:
         case SystemMessage():
             return f"system: {message.text}"

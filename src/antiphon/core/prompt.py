@@ -117,7 +117,8 @@ class _Thread:
     messages: list[ChatMessage] = field(default_factory=list)
     results: dict[str, FunctionCallOutput] = field(init=False)
     """The first result of each call, wherever it stands."""
-    calls: set[str] = field(init=False)
+    calls: dict[str, str] = field(init=False)
+    """Names of the called functions, by call id."""
     placed: set[str] = field(default_factory=set)
     """The calls that stand in the prompt already."""
 
@@ -127,7 +128,7 @@ class _Thread:
             if isinstance(entry.item, FunctionCallOutput):
                 self.results.setdefault(entry.item.call_id, entry.item)
         self.calls = {
-            entry.item.call_id
+            entry.item.call_id: entry.item.name
             for entry in self.entries
             if isinstance(entry.item, FunctionCall) and isinstance(entry.item.call_id, str)
         }
@@ -176,7 +177,8 @@ class _Thread:
     def _add_stray_result(self, result: FunctionCallOutput) -> None:
         belongs = result.call_id in self.calls and self.results[result.call_id] is result
         if not belongs:
-            self.messages.append(UserMessage((TextContent(f"[result of {result.call_id}] {result.output}"),)))
+            name = self.calls.get(result.call_id, result.call_id)
+            self.messages.append(UserMessage((TextContent(f"[result of {name}] {result.output}"),)))
 
 
 def _legal_arguments(arguments: str) -> str:

@@ -1,0 +1,274 @@
+"""Prompt rules: whatever stands in a conversation, the model gets messages that are legal for a chat model."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.conversation import Entry
+from antiphon.core.playout import Playout
+from antiphon.core.prompt import estimated_tokens, fitting, item_text, messages_of
+from antiphon.protocol.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    ItemStatus,
+    McpCall,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+from antiphon.protocol.session_config import RetentionRatio, TokenLimits, Truncation
+from antiphon.vocabulary.llm import AssistantMessage, ChatMessage, LlmCapabilities, ToolMessage
+from tests.support.script import prompt_line
+
+SEES = LlmCapabilities(images=True)
+LISTENS = LlmCapabilities(audio_in=True)
+BLIND = LlmCapabilities()
+
+
+def user(text: str) -> Entry:
+    return Entry(Message(role="user", content=[InputText(text=text)]), text)
+
+
+def system(text: str) -> Entry:
+    return Entry(Message(role="system", content=[InputText(text=text)]), text)
+
+
+def assistant(text: str, status: ItemStatus = "completed") -> Entry:
+    return Entry(Message(role="assistant", status=status, content=[OutputText(text=text)]), text)
+
+
+def spoken(text: str, status: ItemStatus, playout: Playout) -> Entry:
+    return Entry(
+        Message(role="assistant", status=status, content=[OutputAudio(transcript=text)]), text, playout=playout
+    )
+
+
+def heard(transcript: str | None, audio: bytes = b"") -> Entry:
+    entry = Entry(Message(role="user", content=[InputAudio(transcript=transcript)]), "heard", {0: "known"})
+    if audio:
+        entry.keep_audio(0, audio, "audio/pcm")
+    return entry
+
+
+def shown() -> Entry:
+    image = InputImage(image_url="data:image/png;base64,AAAA", detail="high")
+    return Entry(Message(role="user", content=[InputText(text="Look"), image]), "shown")
+
+
+def call(call_id: str, status: ItemStatus = "completed", arguments: str = "{}", name: str = "look") -> Entry:
+    return Entry(FunctionCall(name=name, arguments=arguments, call_id=call_id, status=status), f"call {call_id}")
+
+
+def result(call_id: str, output: str) -> Entry:
+    return Entry(FunctionCallOutput(call_id=call_id, output=output), f"{call_id} {output}")
+
+
+def half_sent(text: str) -> Playout:
+    """Its first clause was sent whole, of the second only the beginning."""
+    playout = Playout()
+    end = text.index(".") + 1
+    playout.sent(24_000, 0, end)
+    playout.sent(2_400, end, len(text))
+    return playout
+
+
+def lines(entries: Sequence[Entry], capabilities: LlmCapabilities = BLIND, instructions: str = "") -> list[str]:
+    return [prompt_line(message) for message in messages_of(instructions, entries, capabilities)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "entries", "expected"),
+    [
+        ("nothing is nothing", [], []),
+        (
+            "messages keep their order",
+            [user("A"), assistant("B"), system("C")],
+            ["user: A", "assistant: B", "system: C"],
+        ),
+        ("words that were heard stand as text", [heard("Hello")], ["user: Hello"]),
+        ("what nobody understood is inaudible", [heard(None), heard("")], ["user: (inaudible)"] * 2),
+        ("an empty answer is left out", [assistant(""), user("A")], ["user: A"]),
+        (
+            "a call is followed by its result",
+            [call("c"), user("A"), result("c", "42")],
+            ["assistant: look({})", "result of look: 42", "user: A"],
+        ),
+        (
+            "also where the result stands before it",
+            [result("c", "42"), call("c")],
+            ["assistant: look({})", "result of look: 42"],
+        ),
+        (
+            "results follow their own calls, whatever their order",
+            [call("a", name="f"), call("b", name="g"), result("b", "2"), result("a", "1")],
+            ["assistant: f({})", "result of f: 1", "assistant: g({})", "result of g: 2"],
+        ),
+        (
+            "a call without a result has a synthetic one",
+            [call("c")],
+            ["assistant: look({})", "result of look: No result yet."],
+        ),
+        ("an incomplete call without a result is left out", [call("c", "incomplete", '{"a')], []),
+        ("so is a call in progress", [call("c", "in_progress", "")], []),
+        (
+            "an incomplete call with a result stays, with legal arguments",
+            [call("c", "incomplete", '{"a'), result("c", "42")],
+            ["assistant: look({})", "result of look: 42"],
+        ),
+        (
+            "arguments that are no object become one",
+            [call("c", arguments="[1]"), call("d", arguments=""), call("e", arguments='{"a": 1}')],
+            [
+                "assistant: look({})",
+                "result of look: No result yet.",
+                "assistant: look({})",
+                "result of look: No result yet.",
+                'assistant: look({"a": 1})',
+                "result of look: No result yet.",
+            ],
+        ),
+        ("a result without a call is text", [result("c", "42")], ["user: [result of c] 42"]),
+        (
+            "a second result is text with the name of the function",
+            [call("c"), result("c", "1"), result("c", "2")],
+            ["assistant: look({})", "result of look: 1", "user: [result of look] 2"],
+        ),
+        (
+            "a second call of the same id is left out",
+            [call("c"), call("c"), result("c", "1")],
+            ["assistant: look({})", "result of look: 1"],
+        ),
+        (
+            "tools elsewhere are left out",
+            [Entry(McpCall(server_label="s", name="f", arguments="{}"), "mcp"), user("A")],
+            ["user: A"],
+        ),
+        (
+            "a blind model is told of images",
+            [shown()],
+            ["user: Look + (the user shows an image, which you cannot see)"],
+        ),
+        ("a deaf model gets words", [heard("Hello", bytes(4800))], ["user: Hello"]),
+        (
+            "a completed answer is whole",
+            [spoken("One. Two.", "completed", half_sent("One. Two."))],
+            ["assistant: One. Two."],
+        ),
+        (
+            "of an interrupted answer only what was sent",
+            [spoken("One. Two three four five.", "incomplete", half_sent("One. Two three four five."))],
+            ["assistant: One."],
+        ),
+        ("an interrupted text answer is whole", [assistant("Once upon", "incomplete")], ["assistant: Once upon"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_prompt_is_legal_for_a_chat_model(rule: str, entries: list[Entry], expected: list[str]) -> None:
+    assert lines(entries) == expected, rule
+
+
+def test_instructions_come_first_as_the_systems_words_and_only_if_there_are_any() -> None:
+    assert lines([user("A")], instructions="Be brief.") == ["system: Be brief.", "user: A"]
+    assert lines([user("A")]) == ["user: A"]
+
+
+def test_a_model_with_eyes_gets_images_and_one_with_ears_gets_audio_that_is_kept() -> None:
+    assert lines([shown()], SEES) == ["user: Look + <image high>"]
+    assert lines([heard("Hello", bytes(4800))], LISTENS) == ["user: <100 ms of audio>"]
+    assert lines([heard("Hello")], LISTENS) == ["user: Hello"]
+
+
+def test_an_item_that_was_truncated_already_holds_only_what_was_heard() -> None:
+    playout = half_sent("One. Two.")
+    entry = spoken("One. Two.", "completed", playout)
+    playout.truncate(0)
+    entry.cut_to_heard()
+    assert lines([entry]) == []
+
+
+STRAY = st.sampled_from(["a", "b", "c"])
+ITEMS = st.lists(
+    st.one_of(
+        st.builds(
+            call, STRAY, st.sampled_from(["completed", "incomplete", "in_progress"]), st.sampled_from(["{}", "{", ""])
+        ),
+        st.builds(result, STRAY, st.sampled_from(["1", "2"])),
+        st.builds(user, STRAY),
+        st.builds(assistant, st.sampled_from(["", "x"])),
+    ),
+    max_size=8,
+)
+
+
+@given(ITEMS)
+def test_each_call_has_one_result_right_behind_it_and_no_result_is_without_call(entries: list[Entry]) -> None:
+    messages: list[ChatMessage] = list(messages_of("", entries, BLIND))
+    called: list[str] = []
+    for before, message in zip([None, *messages], messages, strict=False):
+        if isinstance(message, AssistantMessage) and message.tool_calls:
+            called += [one.call_id for one in message.tool_calls]
+        elif isinstance(message, ToolMessage):
+            assert isinstance(before, AssistantMessage)
+            assert [one.call_id for one in before.tool_calls] == [message.call_id]
+    assert len(called) == len(set(called))
+    assert len(called) == sum(isinstance(message, ToolMessage) for message in messages)
+
+
+# --- what fits -----------------------------------------------------------------------------------------------------
+
+
+def measured(*tokens: int) -> list[Entry]:
+    entries = [user(str(number)) for number in range(len(tokens))]
+    for entry, count in zip(entries, tokens, strict=True):
+        entry.tokens = count - 8  # every item costs 8 tokens beside its words
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("rule", "tokens", "budget", "truncation", "kept"),
+    [
+        ("what fits stays", (100, 100), 200, "auto", 2),
+        ("the oldest goes first", (100, 100, 100), 250, "auto", 2),
+        ("the newest stays, however long", (100, 900), 100, "auto", 1),
+        ("even with no room at all", (100, 100), 0, "auto", 1),
+        ("disabled drops nothing", (100, 900), 100, "disabled", 2),
+        ("a ratio drops more at once", (100,) * 10, 900, RetentionRatio(retention_ratio=0.5), 4),
+        ("but nothing while all fits", (100,) * 9, 900, RetentionRatio(retention_ratio=0.5), 9),
+        (
+            "a limit of its own counts where it is lower",
+            (100,) * 10,
+            5000,
+            RetentionRatio(retention_ratio=1.0, token_limits=TokenLimits(post_instructions=300)),
+            3,
+        ),
+        (
+            "and not where it is higher",
+            (100,) * 10,
+            500,
+            RetentionRatio(retention_ratio=1.0, token_limits=TokenLimits(post_instructions=9000)),
+            5,
+        ),
+    ],
+)
+def test_the_oldest_items_leave_a_prompt_that_is_too_long(
+    rule: str, tokens: tuple[int, ...], budget: int, truncation: Truncation, kept: int
+) -> None:
+    entries = measured(*tokens)
+    assert list(fitting(entries, budget_tokens=budget, truncation=truncation)) == entries[-kept:], rule
+
+
+def test_nothing_fits_as_nothing() -> None:
+    assert list(fitting([], budget_tokens=0, truncation="auto")) == []
+
+
+def test_words_that_were_not_measured_are_estimated_with_care() -> None:
+    english = "The quick brown fox jumps over the lazy dog."
+    assert estimated_tokens(english) > len(english.split()) * 1.3
+    assert estimated_tokens("日本語") >= 3
+    assert estimated_tokens("") == 1
+    assert item_text(call("c", arguments='{"a": 1}')) == 'look {"a": 1}'
