@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+import itertools
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -53,21 +54,17 @@ class Client:
         while True:
             await self._socket.recv()
 
-    async def microphone(self, pcm: bytes, chunk_ms: int) -> float:
-        """Send audio in real time. Returns when its last sample was sent."""
-        due = time.perf_counter()
-        for frame in frames(pcm, chunk_ms):
-            await self._socket.send(frame)
-            due += chunk_ms / 1000
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        return time.perf_counter()
+    async def microphone(self, speech: bytes, chunk_ms: int, spoken: "asyncio.Future[float] | None" = None) -> None:
+        """Send speech, then silence, in real time, until cancelled; ``spoken`` is told when the speech was sent."""
+        await self._in_real_time(frames(speech, chunk_ms), chunk_ms)
+        if spoken is not None:
+            spoken.set_result(time.perf_counter())
+        await self._in_real_time(itertools.cycle(frames(silence_ms(chunk_ms), chunk_ms)), chunk_ms)
 
-    async def silence(self, chunk_ms: int) -> None:
-        """Send silence in real time, until cancelled."""
-        (frame,) = frames(silence_ms(chunk_ms), chunk_ms)
+    async def _in_real_time(self, texts: Iterable[str], chunk_ms: int) -> None:
         due = time.perf_counter()
-        while True:
-            await self._socket.send(frame)
+        for text in texts:
+            await self._socket.send(text)
             due += chunk_ms / 1000
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
 

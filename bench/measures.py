@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
+import numpy as np
+
+from antiphon.audio.pcm import pcm_to_samples
 from bench.client import Client, connected
 from bench.processes import instant_server, usage
 from tests.support.audio import recording, silence_ms
@@ -56,17 +59,28 @@ async def _text_turn(client: Client) -> float:
 
 
 async def _spoken_turns(server: ServerProcess, turns: int) -> list[float]:
-    speech = recording(_SPEECH)
-    async with connected(server.websocket_url) as client, asyncio.TaskGroup() as tasks:
-        times = []
-        for _ in range(turns):
-            await client.microphone(speech, 20)
-            microphone = tasks.create_task(client.silence(20))
-            stopped = await client.until("input_audio_buffer.speech_stopped")
-            times.append((await client.until("response.output_audio.delta") - stopped) * 1000)
-            await client.until("response.done")
-            microphone.cancel()
-    return times
+    async with connected(server.websocket_url) as client:
+        return [await _spoken_turn(client, _voiced(_SPEECH), since="stopped") for _ in range(turns)]
+
+
+async def _spoken_turn(client: Client, speech: bytes, *, since: str) -> float:
+    """To first audio, from ``speech_stopped`` or from the last voiced sample, in ms."""
+    async with asyncio.TaskGroup() as tasks:
+        spoken = asyncio.get_running_loop().create_future()
+        microphone = tasks.create_task(client.microphone(speech, 20, spoken))
+        await client.until("input_audio_buffer.speech_started")
+        stopped = await client.until("input_audio_buffer.speech_stopped")
+        first = await client.until("response.output_audio.delta")
+        await client.until("response.done")
+        microphone.cancel()
+    return (first - (stopped if since == "stopped" else spoken.result())) * 1000
+
+
+def _voiced(name: str) -> bytes:
+    """A recording without what follows its last voiced sample."""
+    pcm = recording(name)
+    loud = np.flatnonzero(np.abs(pcm_to_samples(pcm)) > 0.02)
+    return pcm[: 2 * (int(loud[-1]) + 1)]
 
 
 # --- cost of sessions ----------------------------------------------------------------------------------------------
@@ -100,9 +114,8 @@ async def _session_cost(server: ServerProcess, sessions: int, chunk_ms: int, sec
 
 async def _talk(client: Client, chunk_ms: int, *, talking: bool) -> None:
     if not talking:
-        await client.silence(chunk_ms)
-    while True:
-        await client.microphone(recording(_SPEECH) + silence_ms(1000), chunk_ms)
+        await client.microphone(b"", chunk_ms)
+    await client.microphone((recording(_SPEECH) + silence_ms(1000)) * 100, chunk_ms)
 
 
 # --- memory --------------------------------------------------------------------------------------------------------
@@ -123,7 +136,7 @@ async def _with_sessions(server: ServerProcess, sessions: int) -> float:
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(server.websocket_url)) for _ in range(sessions)]
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(client.silence(100)) for client in clients]
+            background = [tasks.create_task(client.microphone(b"", 100)) for client in clients]
             await asyncio.sleep(5)
             used = usage(server.pid).pss_mb
             for task in background:
@@ -151,15 +164,11 @@ def embedded(turns: int, arguments: Sequence[str]) -> Rows:
 
 
 async def _embedded_turns(server: ServerProcess, turns: int) -> list[float]:
-    speech = recording(_QUESTION)
+    speech = _voiced(_QUESTION)
     latencies = []
     for _ in range(turns):
-        async with connected(server.websocket_url) as client, asyncio.TaskGroup() as tasks:
-            ended = await client.microphone(speech, 20)
-            microphone = tasks.create_task(client.silence(20))
-            latencies.append((await client.until("response.output_audio.delta") - ended) * 1000)
-            await client.until("response.done")
-            microphone.cancel()
+        async with connected(server.websocket_url) as client:
+            latencies.append(await _spoken_turn(client, speech, since="voiced"))
     return latencies
 
 
