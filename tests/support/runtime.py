@@ -189,11 +189,11 @@ class Server:
         self.tasks: list[asyncio.Task[None]] = []
         """Of the sessions, in the order of their beginning."""
 
-    async def connect(self, *, kind: str = "realtime", ready: bool = True) -> Client:
+    async def connect(self, client: Client | None = None, *, kind: str = "realtime", ready: bool = True) -> Client:
         """A new session's client; ``ready``: once ``session.created`` is there."""
         admission = self.sessions.try_admit()
         assert admission is not None, "refused"
-        client = Client()
+        client = client or Client()
         name = f"connection {len(self.tasks)}"
         opening = Opening("transcription" if kind == "transcription" else "realtime", "m", name)
 
