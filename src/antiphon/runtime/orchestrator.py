@@ -193,6 +193,8 @@ class Orchestrator:
 
     def _fail(self, bug: BaseException) -> None:
         """A fault of ours ends this session, cleanly and without details; the process lives."""
+        if self._outcome == "failed":
+            return  # what the first fault has led to
         self._observer.fault(self._id, bug)
         if not self._ended.is_set():
             error = ProtocolError("server_error", "The server had an error; the session ends.", type="server_error")
