@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,20 @@ LONG = b"a" * 9_000
         ("no host", b"GET / HTTP/1.1\r\n\r\n", 400),
         ("two hosts", PLAIN + b"Host: evil.example\r\n\r\n", 400),
         ("header with a control character", PLAIN + b"X-A: a\x00b\r\n\r\n", 400),
+        ("two lengths", PLAIN + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("two content lengths", PLAIN + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
+        ("length that is no number", PLAIN + b"Content-Length: +5\r\n\r\n", 400),
+        ("coding that nobody knows", PLAIN + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        ("chunk that is none", PLAIN + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400),
+        ("handshake by POST", UPGRADE.replace(b"GET", b"POST") + b"\r\n", 405),
+        ("handshake of an old version", UPGRADE.replace(b"Version: 13", b"Version: 8") + b"\r\n", 426),
+        ("handshake without a version", UPGRADE.replace(b"Sec-WebSocket-Version: 13\r\n", b"") + b"\r\n", 426),
+        ("handshake without a key", UPGRADE.replace(b"Sec-WebSocket-Key", b"X-Key") + b"\r\n", 400),
+        ("handshake with a bad key", UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"abc") + b"\r\n", 400),
+        ("handshake with a short key", UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"YWJj") + b"\r\n", 400),
+        ("handshake with two keys", UPGRADE + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", 400),
+        ("handshake with a body", UPGRADE + b"Content-Length: 2\r\n\r\nab", 400),
+        ("handshake of HTTP/1.0", UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n", 400),
     ],
 )
 def test_what_is_too_long_or_not_http_is_answered_at_once(
@@ -51,6 +66,31 @@ def test_what_is_too_long_or_not_http_is_answered_at_once(
         assert json.loads(body)["error"]["type"] == "invalid_request_error"
 
     run_server(scenario)
+
+
+def test_a_version_that_is_not_spoken_is_answered_with_the_one_that_is(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        answer = await server.raw(UPGRADE.replace(b"Version: 13", b"Version: 8") + b"\r\n")
+        assert b"\r\nsec-websocket-version: 13\r\n" in answer.lower()
+
+    run_server(scenario)
+
+
+def test_a_body_that_breaks_after_the_answer_ends_the_connection_and_nothing_else(
+    run_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(server: Any) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /v1/models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert b" 405 " in await reader.readline()
+        writer.write(b"ZZ\r\n")
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+        assert (await server.get("/healthz")).status_code == 200
+
+    run_server(scenario)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_headers_in_small_pieces_are_bounded_like_those_in_one(run_server: Any) -> None:
@@ -67,6 +107,10 @@ def test_headers_of_a_usual_size_pass(run_server: Any) -> None:
         assert b" 200 " in (await server.raw(request)).split(b"\r\n")[0]
 
     run_server(scenario)
+
+
+def _text(data: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
+    return bytes(Frame(opcode, data, fin).serialize(mask=True))
 
 
 class RecordingTransport(asyncio.Transport):
@@ -140,10 +184,6 @@ async def _leave(protocol: WebSocketProtocol, app: _App) -> None:
         await task
 
 
-def _text(data: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
-    return bytes(Frame(opcode, data, fin).serialize(mask=True))
-
-
 def test_nothing_is_read_before_the_application_asks() -> None:
     async def scenario() -> None:
         protocol, transport, app = await _connected()
@@ -192,10 +232,66 @@ def test_a_message_of_endless_fragments_is_refused(content: bytes) -> None:
             protocol.data_received(_text(content, Opcode.CONT, fin=False))
         message = await app.receive()
         assert (message["type"], message["code"]) == ("websocket.disconnect", 1009)
-        assert transport.closed
+        await _assert_refused(protocol, transport, b"\x03\xf1too many fragments")
         await _leave(protocol, app)
 
     run_virtual(scenario())
+
+
+async def _assert_refused(protocol: WebSocketProtocol, transport: RecordingTransport, close: bytes) -> None:
+    """The reason was sent; what still comes is discarded for a while, so that the peer can read it."""
+    assert transport.written.endswith(close)
+    assert transport.reading
+    assert not transport.closed
+    for _ in range(3):
+        protocol.data_received(_text(b"too late"))
+        await asyncio.sleep(uvicorn_protocols.QUIET_S - 0.1)
+    assert protocol.queue.empty()
+    assert not transport.closed
+    await asyncio.sleep(uvicorn_protocols.QUIET_S)
+    assert transport.closed
+
+
+def test_a_peer_that_breaks_the_rules_and_is_never_quiet_is_cut_off() -> None:
+    async def scenario() -> None:
+        protocol, transport, app = await _listening()
+        protocol.data_received(_text(b"", Opcode.CONT))
+        for _ in range(60):
+            protocol.data_received(b"more")
+            await asyncio.sleep(0.1)
+        assert transport.aborted
+        await _leave(protocol, app)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    ("data", "close"),
+    [
+        (_text(b"\xff\xfe"), b"\x03\xefnot UTF-8"),
+        (_text(b"\xe2", fin=False) + _text(b"\x82", Opcode.CONT), b"\x03\xefnot UTF-8"),
+        (_text(b"a" * (1 << 20)) + _text(b"a" * ((1 << 20) + 1)), b"exceeds limit of 1048576 bytes"),
+        (b"\x81\x02{}", b"\x03\xeaincorrect masking"),
+        (b"\xc1\x80\x00\x00\x00\x00", b"\x03\xeareserved bits must be 0"),
+        (_text(b"", Opcode.CONT), b"\x03\xeaunexpected continuation frame"),
+        (_text(b"\x03", Opcode.CLOSE), b"\x03\xeaclose frame too short"),
+    ],
+)
+def test_frames_that_break_the_rules_are_answered_with_a_reason_and_no_log_line(
+    data: bytes, close: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        protocol, transport, app = await _listening()
+        for start in range(0, len(data), 100_000):
+            protocol.data_received(data[start : start + 100_000])
+        while (message := await app.receive())["type"] == "websocket.receive":
+            pass
+        assert message["type"] == "websocket.disconnect"
+        await _assert_refused(protocol, transport, close)
+        await _leave(protocol, app)
+
+    run_virtual(scenario())
+    assert not caplog.records
 
 
 async def _listening() -> tuple[WebSocketProtocol, RecordingTransport, _App]:
@@ -320,16 +416,19 @@ def _http() -> tuple[HttpProtocol, RecordingTransport, _App]:
     return protocol, transport, app
 
 
-@pytest.mark.parametrize("sent", [b"", PLAIN])
+@pytest.mark.parametrize("sent", [b"", PLAIN, PLAIN + b"Content-Length: 5\r\n\r\nabc"])
 def test_a_connection_without_a_whole_request_is_cut_off(sent: bytes) -> None:
     async def scenario() -> None:
-        protocol, transport, _ = _http()
-        await asyncio.sleep(uvicorn_protocols.HEAD_TIMEOUT_S / 2)
+        protocol, transport, app = _http()
+        await asyncio.sleep(uvicorn_protocols.REQUEST_TIMEOUT_S / 2)
         if sent:
             protocol.data_received(sent)
-        await asyncio.sleep(uvicorn_protocols.HEAD_TIMEOUT_S / 2 + 0.1)
+        await asyncio.sleep(uvicorn_protocols.REQUEST_TIMEOUT_S / 2 + 0.1)
         assert transport.aborted
         protocol.connection_lost(None)
+        app.over.set()
+        for task in list(protocol.tasks):
+            await task
 
     run_virtual(scenario())
 
@@ -339,7 +438,7 @@ def test_a_whole_request_stops_that_clock() -> None:
         protocol, transport, app = _http()
         protocol.data_received(PLAIN + b"\r\n")
         assert protocol.conn.their_state is not h11.IDLE
-        await asyncio.sleep(uvicorn_protocols.HEAD_TIMEOUT_S + 0.1)
+        await asyncio.sleep(uvicorn_protocols.REQUEST_TIMEOUT_S + 0.1)
         assert not transport.aborted
         app.over.set()
         tasks = list(protocol.tasks)

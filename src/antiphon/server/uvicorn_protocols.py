@@ -4,7 +4,12 @@ What uvicorn 0.54 leaves open, and these classes close:
 
 - Over-long headers: h11 bounds only a request that is still *incomplete*; one that arrives in a single read passes, and
   an upgrade then fails in websockets' own parser, whose answer uvicorn never writes. Here both get 431 at once.
-- A connection that never sends a whole request stays for ever. Here it has ``HEAD_TIMEOUT_S``.
+- A connection that never sends a whole request, its body included, stays for ever. Here it has ``REQUEST_TIMEOUT_S``.
+- A request whose length is given twice (``Transfer-Encoding`` and ``Content-Length``) passes, although a proxy before
+  us may read it differently. Here it gets 400.
+- A handshake that is none is answered with plain text, or not at all. Here it gets an error in the API's shape.
+- A message that breaks the rules is answered with a close frame and the connection cut, so that a peer that is still
+  sending never reads the reason. Here what it sends is discarded until it is quiet, for ``close_timeout`` at most.
 - Frames are read, joined and decoded while the application is still looking at the handshake. Here nothing is read
   before the application asks for its first message, and reading stops again after each message until it is taken
   (uvicorn's ``ws_max_queue`` is not used by this implementation: its queue is one socket read long).
@@ -17,6 +22,7 @@ What uvicorn 0.54 leaves open, and these classes close:
 """
 
 import asyncio
+import binascii
 import secrets
 import sys
 from typing import Any
@@ -31,16 +37,17 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
-__all__ = ["HEADERS_MAX_BYTES", "HEAD_TIMEOUT_S", "HttpProtocol", "WebSocketProtocol"]
+__all__ = ["HEADERS_MAX_BYTES", "REQUEST_TIMEOUT_S", "HttpProtocol", "WebSocketProtocol"]
 
 HEADERS_MAX_BYTES = 32 * 1024
 """Request line and all headers together (node: 16 KiB, h11: 64 KiB)."""
 HEADER_MAX_BYTES = 8 * 1024 - 256
 """One header line; websockets' own parser refuses 8 KiB."""
 HEADERS_MAX = 100
-HEAD_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 10.0
 LINGER_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
+QUIET_S = 0.5
 FRAGMENTS_MAX = 4_096
 SLICE_BYTES = 8 * 1024
 """Parsed at a time; between two slices others have their turn."""
@@ -50,7 +57,9 @@ IDLE_FRAMES_PER_S = 10_000.0
 
 _REFUSALS = {
     400: ("bad_request", "The request is not valid HTTP."),
+    405: ("method_not_allowed", "A WebSocket handshake is a GET request."),
     414: ("uri_too_long", "The request's address is too long."),
+    426: ("upgrade_required", "This server speaks version 13 of the WebSocket protocol."),
     431: ("headers_too_large", "The request's headers are too large."),
 }
 
@@ -66,6 +75,8 @@ class _BoundedConnection(h11.Connection):
             sizes = [len(name) + len(value) for name, value in event.headers]
             if len(sizes) > HEADERS_MAX or max(sizes, default=0) > HEADER_MAX_BYTES or sum(sizes) > HEADERS_MAX_BYTES:
                 raise h11.RemoteProtocolError("headers too large", error_status_hint=431)
+            if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
+                raise h11.RemoteProtocolError("two lengths", error_status_hint=400)
         return event
 
 
@@ -79,30 +90,48 @@ class HttpProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.conn = _BoundedConnection(h11.SERVER, HEADERS_MAX_BYTES)
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._start_head_timer()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_head_timer()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_head_timer()
-        elif self._head_timer is None:
-            self._start_head_timer()
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+            self._stop_timer()
+        elif self._timer is None:
+            self._start_timer()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        status = _handshake_status(event)
+        if status is not None:
+            self._refuse(status)
+            return
+        self._stop_timer()
+        super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
         # uvicorn calls this while it handles h11's exception, which knows the better status.
         error = sys.exception()
-        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        self._refuse(error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400)
+
+    def _refuse(self, status: int) -> None:
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            # The answer to this request is on its way already.
+            self._linger()
+            return
+        if self.cycle is not None:
+            # The application may be about to answer, too.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         code, message = _REFUSALS.get(status, _REFUSALS[400])
         body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         content = msgspec.json.encode({"error": body})
@@ -112,6 +141,8 @@ class HttpProtocol(H11Protocol):
             (b"x-request-id", f"req_{secrets.token_hex(16)}".encode()),
             (b"connection", b"close"),
         ]
+        if status == 426:
+            headers += [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")]
         head = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES.get(status, b""))
         for event in (head, h11.Data(data=content), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
@@ -122,17 +153,36 @@ class HttpProtocol(H11Protocol):
         self._refused = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.loop.call_later(LINGER_S, self.transport.abort)
+            self._stop_timer()
+            self._timer = self.loop.call_later(LINGER_S, self.transport.abort)
         else:
             self.transport.close()
 
-    def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _handshake_status(request: h11.Request) -> int | None:
+    """How a WebSocket handshake is refused that is none by RFC 6455, section 4.2.1; None: it is one."""
+    headers: dict[bytes, bytes] = dict(request.headers)
+    if request.method != b"GET":
+        return 405
+    if headers.get(b"sec-websocket-version") != b"13":
+        return 426
+    has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+    names = [name for name, _ in request.headers]
+    if request.http_version != b"1.1" or has_body or names.count(b"sec-websocket-key") != 1:
+        return 400
+    try:
+        key = binascii.a2b_base64(headers[b"sec-websocket-key"], strict_mode=True)
+    except binascii.Error:
+        return 400
+    return None if len(key) == 16 else 400
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -150,12 +200,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._parsing: asyncio.TimerHandle | None = None
         self._idle_frames = 0
         self._owed_pong = b""
+        self._refused = False
+        self._quiet: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unparsed.clear()
+        if self._quiet is not None:
+            self._quiet.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._close_when_quiet()
+            return
         self._unparsed += data
         if self._parsing is None and not self._must_wait:
             self._parse()
@@ -167,22 +224,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _parse(self) -> None:
         self._parsing = None
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         data = bytes(self._unparsed[:SLICE_BYTES])
         del self._unparsed[:SLICE_BYTES]
         self._idle_frames = 0
         if data:
             super().data_received(data)
-        if not self.handshake_initiated and self.conn.handshake_exc is not None:
-            # websockets has an answer to the malformed handshake; uvicorn does not send it.
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
         self._go_on()
 
     def _go_on(self) -> None:
         """Parse what is left, soon; or read on."""
-        if self._must_wait or self._parsing is not None:
+        if self._refused or self._must_wait or self._parsing is not None:
             return
         surplus = self._idle_frames - IDLE_FRAMES_MAX
         if self._unparsed or surplus > 0:
@@ -219,6 +272,31 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._idle_frames += 1
         super().handle_cont(event)
 
+    def send_receive_event_to_app(self) -> None:
+        self.frames = [b"".join(self.frames)]
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames[0]):
+            self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        close = self.conn.close_sent
+        assert close is not None
+        self._refused = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        # Closing now would reset the connection of a peer that is still sending: it would never read the reason.
+        self.transport.resume_reading()
+        self._close_when_quiet()
+        self.close_timer = self.loop.call_later(self.close_timeout, self._cut)
+
+    def _close_when_quiet(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self._quiet = self.loop.call_later(QUIET_S, self.transport.close)
+
     async def receive(self) -> ASGIReceiveEvent:
         if self.handshake_complete:
             self._listen()
@@ -237,18 +315,31 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._go_on()
             if self.close_timer is not None:
                 self.close_timer.cancel()
-                self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+                self.close_timer = self.loop.call_later(self.close_timeout, self._cut)
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
         # Closing a transport waits until its peer has read everything: not longer than this.
-        self.loop.call_later(self.close_timeout, self.transport.abort)
+        self.loop.call_later(self.close_timeout, self._cut)
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        self.transport.abort()
+        self._cut()
+
+    def _cut(self) -> None:
+        # asyncio's abort fails on a transport that was closed while it still had something to write.
+        if not self.disconnected:
+            self.transport.abort()
 
     def _listen(self) -> None:
         if not self._listening:
             self._listening = True
             self._go_on()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
