@@ -41,9 +41,9 @@ class ByteBudget:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give_back(size)
-            else:
+            if not turn.cancelled():
+                self._give_back(size)  # its turn had come in the same step
+            elif (size, turn) in self._waiting:
                 self._waiting.remove((size, turn))
                 self._admit()
             raise
@@ -55,5 +55,6 @@ class ByteBudget:
     def _admit(self) -> None:
         while self._waiting and self._held + self._waiting[0][0] <= self._max_bytes:
             size, turn = self._waiting.popleft()
-            self._held += size
-            turn.set_result(None)
+            if not turn.cancelled():
+                self._held += size
+                turn.set_result(None)
