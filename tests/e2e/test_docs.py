@@ -33,7 +33,7 @@ RUN_BY_CI = {"make test", "make lint", "make type", "make format", "make serve",
 """``make test`` runs lint and types; ``make serve`` and the benchmark have tests of their own."""
 RUN_ELSEWHERE = {
     "antiphon models fetch": "tests/cli/test_models.py",
-    "antiphon doctor": "tests/cli/test_doctor.py",
+    "antiphon doctor": "tests/cli/test_main.py",
     "python ask.py": "the block it holds, below",
     "python examples/ask_wav.py question.wav answer.wav": "tests/e2e/test_examples.py",
 }
