@@ -433,10 +433,11 @@ def test_a_connection_without_a_whole_request_is_cut_off(sent: bytes) -> None:
     run_virtual(scenario())
 
 
-def test_a_whole_request_stops_that_clock() -> None:
+@pytest.mark.parametrize("request_bytes", [PLAIN + b"\r\n", PLAIN + b"Content-Length: 2\r\n\r\nab", UPGRADE + b"\r\n"])
+def test_a_whole_request_stops_that_clock(request_bytes: bytes) -> None:
     async def scenario() -> None:
         protocol, transport, app = _http()
-        protocol.data_received(PLAIN + b"\r\n")
+        protocol.data_received(request_bytes)
         assert protocol.conn.their_state is not h11.IDLE
         await asyncio.sleep(uvicorn_protocols.REQUEST_TIMEOUT_S + 0.1)
         assert not transport.aborted
@@ -444,6 +445,7 @@ def test_a_whole_request_stops_that_clock() -> None:
         tasks = list(protocol.tasks)
         for task in tasks:
             await task
-        protocol.connection_lost(ConnectionResetError())
+        if request_bytes.startswith(PLAIN):
+            protocol.connection_lost(ConnectionResetError())
 
     run_virtual(scenario())

@@ -92,6 +92,7 @@ class HttpProtocol(H11Protocol):
         self.conn = _BoundedConnection(h11.SERVER, HEADERS_MAX_BYTES)
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
+        self._upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -105,7 +106,9 @@ class HttpProtocol(H11Protocol):
         if self._refused:
             return
         super().data_received(data)
-        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+        if self._refused:
+            return
+        if self._upgraded or self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
             self._stop_timer()
         elif self._timer is None:
             self._start_timer()
@@ -115,7 +118,7 @@ class HttpProtocol(H11Protocol):
         if status is not None:
             self._refuse(status)
             return
-        self._stop_timer()
+        self._upgraded = True
         super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
