@@ -46,8 +46,9 @@ def chat_body(request: LlmRequest) -> dict[str, Any]:
             for tool in request.tools
         ]
         choice = request.tool_choice
-        named = isinstance(choice, NamedTool)
-        body["tool_choice"] = {"type": "function", "function": {"name": choice.name}} if named else choice
+        body["tool_choice"] = (
+            {"type": "function", "function": {"name": choice.name}} if isinstance(choice, NamedTool) else choice
+        )
         if not request.parallel_tool_calls:
             body["parallel_tool_calls"] = False
     return body

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from antiphon.core.config import SessionConfig, realtime_session, transcription_session
+from antiphon.engines.base import CallContext, Prefills
 from antiphon.protocol.session_config import SessionObject
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.engines import Engines
@@ -17,6 +18,7 @@ from antiphon.runtime.recorder import open_recorder
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import Transport
 from antiphon.runtime.vad_batch import VadBatcher
+from antiphon.vocabulary.llm import LlmRequest, SystemMessage
 
 __all__ = ["Admission", "Opening", "Sessions"]
 
@@ -85,6 +87,16 @@ class Sessions:
         self._admitted -= 1
         if not self._admitted:
             self._empty.set()
+
+    async def prepare(self) -> None:
+        """Let the model read the default instructions ahead, so that the first turn is not slower than the second.
+
+        Raises ``EngineError``. Call it once the engines are warm.
+        """
+        llm = self._engines.llm
+        if isinstance(llm, Prefills):
+            request = LlmRequest((SystemMessage(self._settings.instructions),))
+            await llm.prefill(request, context=CallContext("preparation"))
 
     async def run(self) -> None:
         """What the sessions share: the detector's batches and the audio budget."""

@@ -93,6 +93,7 @@ async def _become_ready(context: Context, on_ready: Callable[[], None], on_faile
     while context.readiness is Readiness.WARMING:
         try:
             await warm_up(context.engines)
+            await context.sessions.prepare()
         except EngineError as error:
             if not error.retryable:
                 context.readiness = Readiness.FAILED
