@@ -349,6 +349,19 @@ def test_who_does_not_get_a_turn_in_time_is_refused_as_overloaded(stage: Stage) 
     assert stage.run(too_late) is Kind.OVERLOADED
 
 
+@engines
+def test_what_was_asked_is_not_logged(stage: Stage) -> None:
+    async def trouble(engine: LlamaCpp) -> str:
+        await answer(engine, ask("My password is xyzzy."), "log")
+        with pytest.raises(EngineError):
+            await answer(engine, ask("xyzzy " * 4000), "log")
+        odd = ToolSpec("xyzzy", "xyzzy", {"type": "object", "properties": {"xyzzy": {"type": "xyzzy"}}})
+        await answer(engine, ask("xyzzy", odd, tool_choice="required"), "log")
+        return "\n".join(engine.last_log_lines)
+
+    assert "xyzzy" not in stage.run(trouble)
+
+
 def socket_of(process: psutil.Process) -> Path:
     (socket,) = {str(connection.laddr) for connection in process.net_connections("unix")} - {""}
     return Path(socket)

@@ -195,6 +195,11 @@ class LlamaCpp:
         """The child process while there is one."""
         return self._child.pid
 
+    @property
+    def last_log_lines(self) -> tuple[str, ...]:
+        """What the child process logged last (errors only, never a prompt): the place to look after a crash."""
+        return tuple(self._child.last_lines)
+
     async def warm_up(self) -> None:
         """Load the model and run it once. A system prompt is made warm by ``prefill`` with only that message."""
         async with aclosing(self.generate(_WARM_UP, context=CallContext(""))) as chunks:
@@ -279,10 +284,10 @@ class LlamaCpp:
     async def _write(self, asked: _Asked, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
         """Raises ``_NotForced`` before anything else came if the answer has not the form asked for."""
         parser = ToolCallParser([tool.name for tool in asked.tools], several=asked.several)
-        first_wait_s = min(self._options.wait_s, context.deadline_s or self._options.wait_s)
+        wait_s = self._options.wait_s if context.deadline_s is None else min(self._options.wait_s, context.deadline_s)
         run = self._runs.open(asked.order)
         try:
-            while not parser.done and (event := await run.next(wait_s=first_wait_s)) is not None:
+            while not parser.done and (event := await run.next(wait_s=wait_s)) is not None:
                 for piece in parser.feed(event.content):
                     _require_form(asked, piece)
                     yield piece

@@ -372,6 +372,31 @@ def test_a_prompt_read_ahead_is_dropped_for_an_answer(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_a_prompt_that_cannot_be_read_ahead_now_is_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.engines.llamacpp.runs._AHEAD_WITHIN_S", 0.01)
+
+    async def scene(at: Bench) -> None:
+        at.server.free_running = False
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(text_of(at.open("a")))
+            request = await at.server.completion(0)
+            assert await text_of(at.open("b", ahead=True)) == ""
+            request.go.set()
+        assert reading.result() == STORY
+        assert len(at.server.completions) == 1
+
+    play(tmp_path, scene)
+
+
+def test_an_answer_that_was_begun_is_not_refused_for_a_queue(tmp_path: Path) -> None:
+    async def scene(at: Bench) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            texts = [tasks.create_task(text_of(at.open(session))) for session in "ab"]
+        assert [text.result() for text in texts] == [STORY] * 2
+
+    play(tmp_path, scene, most_waiting=1)
+
+
 # --- kept system prompts -----------------------------------------------------------------------------------------
 
 SYSTEM = "s" * 60

@@ -27,6 +27,10 @@ __all__ = ["Order", "Run", "Runs"]
 _MOST_AHEAD = 64
 """So many events a run may be ahead of its consumer before it gives way."""
 _WORTH_RESTORING_TOKENS = 32
+_AHEAD_WITHIN_S = 1.0
+"""A prompt that cannot be read ahead by then is not read ahead."""
+_RESUME_WITHIN_S = 60.0
+"""An answer that was begun is not given up for a queue, unless the queue stands still."""
 _EVENT_FIELDS = ["content", "stop", "stop_type", "tokens_predicted"]
 
 
@@ -154,7 +158,10 @@ class Run:
         return self._before + self._now
 
     async def next(self, *, wait_s: float) -> Event | None:
-        """The next event, or None at the end. Raises ``EngineError``: overloaded if its turn did not come in time."""
+        """The next event, or None at the end.
+
+        Raises ``EngineError``: overloaded if its first turn did not come within ``wait_s``.
+        """
         while not self._events:
             if self._fault is not None:
                 raise self._fault
@@ -187,17 +194,22 @@ class Run:
 
     async def _wait_for_turn(self, wait_s: float) -> None:
         runs = self._runs
-        if runs.schedule.full:
-            raise EngineError(EngineErrorKind.OVERLOADED, "too many generations are waiting")
         if self._written:
+            wait_s = _RESUME_WITHIN_S
             (tokens,) = await runs.link.tokens_of(["".join(self._written)])
             self._job.tokens = [*self._order.tokens, *tokens]
+        elif runs.schedule.full:
+            raise EngineError(EngineErrorKind.OVERLOADED, "too many generations are waiting")
         runs.schedule.want(self._job, time.monotonic())
         runs.pump()
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(_AHEAD_WITHIN_S if self._job.ahead else wait_s):
                 await self.granted.wait()
-        if not self.granted.is_set():
+        if self.granted.is_set():
+            return
+        if self._job.ahead:
+            self._finish("none")
+        else:
             raise EngineError(EngineErrorKind.OVERLOADED, f"no turn came within {wait_s:g} s")
 
     async def _begin(self) -> None:
