@@ -5,7 +5,7 @@ A line is ``[now, kind, value, ids]``: seconds since the session began, the clas
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast, get_args
@@ -24,7 +24,8 @@ VERSION: Final = 1
 _TICK: Final = "tick"
 _KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in get_args(Input)}
 _BYTES: Final = "$bytes"
-"""A byte string is an object with this key alone: its length where audio was left out, else base64."""
+"""A byte string is an object with this key alone: its length where audio was left out, else base64. A client's own
+object that looks like one has another ``$`` before its key."""
 
 
 class LogError(Exception):
@@ -118,7 +119,8 @@ def _without_bytes(plain: Any, *, with_audio: bool) -> Any:
     if isinstance(plain, bytes):
         return {_BYTES: base64.b64encode(plain).decode() if with_audio else len(plain)}
     if isinstance(plain, dict):
-        return {key: _without_bytes(value, with_audio=with_audio) for key, value in plain.items()}
+        mark = "$" if _looks_like_bytes(plain) else ""
+        return {mark + key: _without_bytes(value, with_audio=with_audio) for key, value in plain.items()}
     if isinstance(plain, list | tuple):
         return [_without_bytes(value, with_audio=with_audio) for value in plain]
     return plain
@@ -129,10 +131,15 @@ def _with_bytes(plain: Any) -> Any:
         if plain.keys() == {_BYTES}:
             content = plain[_BYTES]
             return bytes(content) if isinstance(content, int) else base64.b64decode(content)
-        return {key: _with_bytes(value) for key, value in plain.items()}
+        marked = _looks_like_bytes(plain)
+        return {key[1:] if marked else key: _with_bytes(value) for key, value in plain.items()}
     if isinstance(plain, list):
         return [_with_bytes(value) for value in plain]
     return plain
+
+
+def _looks_like_bytes(plain: Mapping[str, Any]) -> bool:
+    return len(plain) == 1 and next(iter(plain)).lstrip("$") == _BYTES[1:] and next(iter(plain))[0] == "$"
 
 
 def _plain_error(value: Any) -> Any:
