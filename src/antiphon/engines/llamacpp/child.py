@@ -8,9 +8,10 @@ one line once the model is loaded.
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -47,7 +48,8 @@ class Ready(msgspec.Struct, frozen=True):
 
 def main() -> None:
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildSettings)
-    _die_with(settings.parent_pid)
+    signal.signal(signal.SIGTERM, lambda *_: _leave(settings))
+    _die_with(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     with contextlib.suppress(OSError):
         os.nice(settings.nice)
@@ -57,15 +59,21 @@ def main() -> None:
     server = _serve(settings)
     os.write(answer, msgspec.json.encode(Ready(os.getpid())) + b"\n")
     sys.stdin.buffer.read()
-    os._exit(0 if server else 1)  # without the library's own clean-up, which may wait for a batch
+    _leave(settings, server)
 
 
-def _die_with(parent_pid: int) -> None:
-    """Be killed when the parent is, however it ends."""
+def _leave(settings: ChildSettings, server: Any = None) -> NoReturn:
+    """End at once, without the library's own clean-up, which may wait for a batch; ``server`` is kept until then."""
+    shutil.rmtree(os.path.dirname(settings.socket), ignore_errors=True)  # the parent may not be there to do it
+    os._exit(0)
+
+
+def _die_with(settings: ChildSettings) -> None:
+    """Be told when the parent ends, however it ends. (Its end also ends the standard input, on every system.)"""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os._exit(0)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != settings.parent_pid:
+        _leave(settings)
 
 
 def _serve(settings: ChildSettings) -> Any:
