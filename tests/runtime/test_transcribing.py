@@ -181,3 +181,14 @@ def test_audio_that_nobody_takes_is_bounded_and_what_goes_beyond_fails() -> None
     bench = _with(stt, use, max_bytes=10 * second)
     assert len(bench.facts) == 3
     assert stt.running == 0
+
+
+def test_more_than_256_utterances_of_a_session_do_not_wait() -> None:
+    async def use(bench: Bench) -> None:
+        for number in range(300):
+            bench.hear(f"item_{number}", b"12")
+        await asyncio.sleep(1)
+        assert [fact.item_id for fact in bench.facts] == [f"item_{number}" for number in range(256, 300)]
+        bench.transcribing.stop_all()
+
+    _with(ScriptedStt([[HANG]]), use)

@@ -109,7 +109,9 @@ class Orchestrator:
         self._start = asyncio.get_running_loop().time()
         self._responses: dict[str, tuple[Speaking, asyncio.Task[None]]] = {}
         self._errors = 0
-        self._timed = asyncio.Event()
+        self._deadline: float | None = None
+        """When the core wants to be called, as far as the timer knows."""
+        self._deadline_moved = asyncio.Event()
         self._ended = asyncio.Event()
         self._close = CloseSession()
         self._outcome: Outcome = "closed"
@@ -131,7 +133,6 @@ class Orchestrator:
             except* _SessionEnded:
                 await self._close_transport()
         finally:
-            self._end("shutdown", CloseSession())
             self._batcher.leave(self._listener)
             if self._recorder is not None:
                 self._recorder.close()
@@ -157,7 +158,10 @@ class Orchestrator:
             if self._recorder is not None:
                 self._spawn(self._recorder.run, "recorder")
             self._handle(TransportOpened())
-            await self._ended.wait()
+            try:
+                await self._ended.wait()
+            finally:
+                self._end("shutdown", CloseSession())  # where it is cancelled: nothing is begun any more
             self._stop_engines()
             if self._lost is None and self._outcome != "slow_client":
                 self._outbox.end()
@@ -229,6 +233,8 @@ class Orchestrator:
             return
         try:
             self._perform(self.session.handle(fact, self.now))
+            if self.session.deadline != self._deadline:
+                self._deadline_moved.set()
         except Exception as bug:
             self._fail(bug)
 
@@ -246,15 +252,15 @@ class Orchestrator:
 
     async def _keep_time(self) -> None:
         while (deadline := self.session.deadline) is not None:
-            self._timed.clear()
+            self._deadline = deadline
+            self._deadline_moved.clear()
             try:
                 async with asyncio.timeout(deadline - self.now):
-                    await self._timed.wait()
+                    await self._deadline_moved.wait()
             except TimeoutError:
-                if self._ended.is_set():
-                    return
-                # A clock that rounds must not make it early, and so come back for ever.
-                self._perform(self.session.tick(max(self.now, deadline)))
+                if not self._ended.is_set():
+                    # A clock that rounds must not make it early, and so come back for ever.
+                    self._perform(self.session.tick(max(self.now, deadline)))
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
@@ -272,7 +278,6 @@ class Orchestrator:
                 self._transcribing.start(output)
             case EndTranscription():
                 self._transcribing.end(output)
-                self._timed.set()
             case StopTranscription():
                 self._transcribing.stop(output)
             case StartResponse():

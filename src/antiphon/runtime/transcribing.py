@@ -25,6 +25,8 @@ _Fact = TranscriptProduced | TranscriptFailed
 
 _AT_ONCE = 4
 """Transcriptions of one session that the recogniser works on; the others wait with their audio."""
+_WAITING = 256
+"""Transcriptions of one session at all; what goes beyond it fails."""
 _STEP_BYTES = INPUT_HZ * 2
 """Audio is converted in steps of one second, between which others have their turn."""
 _TOO_MUCH = EngineFault(
@@ -49,6 +51,9 @@ class Transcribing:
 
     def start(self, order: StartTranscription) -> None:
         place = (order.item_id, order.content_index)
+        if len(self._running) >= _WAITING:
+            self._give_up(place)
+            return
         utterance = _Utterance(self._stt.sample_rate_hz)
         work = partial(self._run, place, utterance, order.options)
         task = self._spawn(work, f"transcription:{order.item_id}")
@@ -60,9 +65,7 @@ class Transcribing:
             return
         self._running[place][0].feed(order.pcm)
         if sum(utterance.waiting_bytes for utterance, _ in self._running.values()) > self._max_bytes:
-            self._stop(place)
-            # Not from within the core's own order.
-            asyncio.get_running_loop().call_soon(self._report, TranscriptFailed(*place, _TOO_MUCH))
+            self._give_up(place)
 
     def end(self, order: EndTranscription) -> None:
         if running := self._running.get((order.item_id, order.content_index)):
@@ -74,6 +77,11 @@ class Transcribing:
     def stop_all(self) -> None:
         for place in list(self._running):
             self._stop(place)
+
+    def _give_up(self, place: _Place) -> None:
+        self._stop(place)
+        # Not from within the core's own order.
+        asyncio.get_running_loop().call_soon(self._report, TranscriptFailed(*place, _TOO_MUCH))
 
     def _stop(self, place: _Place) -> None:
         if running := self._running.pop(place, None):
