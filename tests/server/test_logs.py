@@ -60,10 +60,17 @@ def test_a_json_line_is_one_object() -> None:
 
 def test_text_in_a_traceback_cannot_pose_as_a_line() -> None:
     try:
-        raise ValueError("harmless\n2026-01-01T00:00:00.000Z info    forged")
+        raise ValueError("harmless\n2026-01-01T00:00:00.000Z info    forged \x1b[31m\x9b0m")
     except ValueError:
         record = logging.getLogger("test.logs").makeRecord("test", logging.ERROR, "", 0, "crash", (), None)
         record.exc_info = sys.exc_info()
     first, *others = StructuredFormatter("text").format(record).splitlines()
     assert "crash" in first
     assert all(line.startswith("    | ") for line in others)
+    assert all(line.isascii() and line.isprintable() for line in others)
+
+
+def test_a_message_with_control_characters_stays_one_printable_line() -> None:
+    record = logging.getLogger("test.logs").makeRecord("test", logging.ERROR, "", 0, "a\n\x1b[31mé %s", ("\x9b",), None)
+    line = StructuredFormatter("text").format(record)
+    assert line.endswith("a\\n\\x1b[31m\\xe9 \\x9b")

@@ -4,6 +4,7 @@ Call ``log_line`` with an event name and fields; what a client wrote goes throug
 """
 
 import logging
+import re
 import sys
 import time
 from typing import Any, Literal
@@ -14,6 +15,7 @@ __all__ = ["CLIENT_TEXT_MAX", "StructuredFormatter", "configure_logging", "escap
 
 CLIENT_TEXT_MAX = 128
 _FIELDS = "antiphon_fields"
+_UNPRINTABLE = re.compile(r"[^ -~]")
 _QUIET = {"uvicorn": logging.ERROR, "httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.WARNING}
 """Loggers that would repeat addresses, queries or each stray request at lower levels."""
 
@@ -48,8 +50,8 @@ class StructuredFormatter(logging.Formatter):
             return msgspec.json.encode(line, enc_hook=str).decode()
         named = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
         # Lines of a traceback are indented: text of a client in an exception cannot pose as a line of ours.
-        more = "".join(f"\n    | {line}" for line in trace.splitlines())
-        return f"{head['time']} {head['level']:<7} {_one_line(head['event'])}{named}{more}"
+        more = "".join(f"\n    | {_printable(line)}" for line in trace.splitlines())
+        return f"{head['time']} {head['level']:<7} {_printable(head['event'])}{named}{more}"
 
 
 def configure_logging(form: Literal["text", "json"], level: str) -> None:
@@ -66,9 +68,10 @@ def configure_logging(form: Literal["text", "json"], level: str) -> None:
 def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"
-    text = _one_line(str(value))
+    text = _printable(str(value))
     return msgspec.json.encode(text).decode() if not text or " " in text or '"' in text or "=" in text else text
 
 
-def _one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+def _printable(text: str) -> str:
+    """One line of printable ASCII: an exception may hold a peer's text, and a terminal obeys control characters."""
+    return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
