@@ -148,6 +148,22 @@ def test_events_beyond_the_pace_are_answered_later_and_none_is_lost() -> None:
     run_virtual(main())
 
 
+def test_a_burst_of_events_leaves_turns_to_others() -> None:
+    async def main() -> None:
+        async with serving() as server:
+            client, other = await server.connect(), await server.connect()
+            for _ in range(1000):
+                client.say("input_audio_buffer.clear")
+            other.say("input_audio_buffer.clear")
+            await other.until("input_audio_buffer.cleared")
+            assert len(client.of_type("input_audio_buffer.cleared")) < 100
+            await client.until("input_audio_buffer.cleared", 1000)
+            for each in (client, other):
+                each.hang_up()
+
+    run_virtual(main())
+
+
 # --- the budget of large frames ------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 
 from antiphon.core.inputs import ClientEventReceived, ClientEventRefused
 from antiphon.protocol.base import given
@@ -19,6 +20,8 @@ __all__ = ["Reading"]
 
 _LARGE_FRAME = 64 * 1024
 _UNKNOWN_FIELDS = 64
+_AT_A_STRETCH = 16
+"""Frames that are taken without a turn for others, where so many have come."""
 _BINARY = "Binary frames are not part of this API: send each event as JSON text."
 
 
@@ -50,9 +53,10 @@ class Reading:
         """Raises ``TransportClosedError``."""
         loop = asyncio.get_running_loop()
         pace = Pace(self._settings.events_per_s, loop.time())
-        while True:
+        for number in count(1):
             frame = await self._transport.receive()
-            if wait_s := pace.step(loop.time()):
+            wait_s = pace.step(loop.time())
+            if wait_s or number % _AT_A_STRETCH == 0:
                 await asyncio.sleep(wait_s)
             if isinstance(frame, bytes):
                 self._report(ClientEventRefused(ProtocolError("invalid_event", _BINARY)))
