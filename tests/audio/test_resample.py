@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from antiphon.audio.pcm import S16LE
-from antiphon.audio.resample import Resampler, resample
+from antiphon.audio.resample import Resampler, resample, resample_recording
 
 RATES_HZ = [
     (24000, 16000),
@@ -149,3 +149,19 @@ def test_after_a_flush_a_new_stream_begins(from_hz: int, to_hz: int) -> None:
 def test_a_rate_that_is_not_positive_is_refused(from_hz: int, to_hz: int) -> None:
     with pytest.raises(ValueError, match="positive"):
         Resampler(from_hz, to_hz)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(8000, 24000), (24000, 8000)])
+@pytest.mark.parametrize("frequency_hz", [300, 3300])
+def test_a_recording_converted_at_once_is_the_stream_s_in_all_that_is_heard(
+    from_hz: int, to_hz: int, frequency_hz: int
+) -> None:
+    tone = np.rint(sine(frequency_hz, from_hz, from_hz)).astype(S16LE).tobytes()
+    at_once = np.frombuffer(resample_recording(tone, from_hz, to_hz), S16LE).astype(np.float64)
+    assert len(at_once) == to_hz
+    middle = slice(to_hz // 4, -to_hz // 4)
+    assert level_db((at_once - converted_sine(frequency_hz, from_hz, to_hz))[middle]) < -70
+
+
+def test_no_recording_is_no_recording() -> None:
+    assert resample_recording(b"", 8000, 24000) == b""

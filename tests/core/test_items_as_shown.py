@@ -170,3 +170,14 @@ def test_equal_items_are_two_items() -> None:
     conversation.add(first)
     assert first != second
     assert second not in list(conversation)
+
+
+@pytest.mark.parametrize(("format", "fits_bytes"), [("audio/pcm", 9_600), ("audio/pcmu", 1_600), ("audio/pcma", 1_600)])
+def test_an_item_holds_no_more_audio_than_a_session_may_keep(format: FormatName, fits_bytes: int) -> None:
+    limits = Limits(audio_bytes=9_600)
+    whole, halves = [audio_part(bytes(fits_bytes))], [audio_part(bytes(fits_bytes // 2))] * 2
+    for content in (whole, halves):
+        assert entry_of(limits, format, type="message", role="user", content=content).audio_bytes == 9_600
+        with pytest.raises(ProtocolError) as refusal:
+            entry_of(limits, format, type="message", role="user", content=[*content, audio_part(b"\0\0")])
+        assert (refusal.value.code, refusal.value.param) == ("invalid_value", "item.content")

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import structs
 
 from antiphon.audio.g711 import decode_alaw, decode_ulaw
-from antiphon.audio.resample import resample
+from antiphon.audio.resample import resample_recording
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import IdFactory
 from antiphon.core.inputs import INPUT_HZ
@@ -47,7 +47,7 @@ def decoded_audio(data: bytes, format: FormatName, param: str) -> bytes:
             )
         return data
     pcm = decode_ulaw(data) if format == "audio/pcmu" else decode_alaw(data)
-    return resample(pcm, _G711_HZ, INPUT_HZ)
+    return resample_recording(pcm, _G711_HZ, INPUT_HZ)
 
 
 def checked_entry(
@@ -66,6 +66,7 @@ def checked_entry(
     entry = Entry(_completed(item, item_id, new_id), item_id)
     if isinstance(item, Message):
         _check_content(item, limits, param)
+        _check_length(item, format, limits, param)
         _keep_audio(entry, item, format, param)
     _check_size(entry, conversation, limits, param)
     return entry
@@ -148,6 +149,15 @@ def _check_image(part: InputImage, place: str) -> None:
             f"Invalid '{place}': expected a data URL of type image/png, image/jpeg or image/webp in base64.",
             place,
         )
+
+
+def _check_length(item: Message, format: FormatName, limits: Limits, param: str) -> None:
+    """Audio that no session may keep is not even converted."""
+    factor = 1 if format == "audio/pcm" else 2 * INPUT_HZ // _G711_HZ
+    size = factor * sum(len(part.audio or b"") for part in item.content if isinstance(part, InputAudio))
+    if size > limits.audio_bytes:
+        seconds, most = (bytes_ // (2 * INPUT_HZ) for bytes_ in (size, limits.audio_bytes))
+        raise _too_much(f"{seconds} s of audio, at most {most} s are allowed", f"{param}.content")
 
 
 def _keep_audio(entry: Entry, item: Message, format: FormatName, param: str) -> None:

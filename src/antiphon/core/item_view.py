@@ -4,7 +4,7 @@ import msgspec
 from msgspec import structs
 
 from antiphon.audio.g711 import encode_alaw, encode_ulaw
-from antiphon.audio.resample import resample
+from antiphon.audio.resample import resample_recording
 from antiphon.core.conversation import Entry, KeptAudio
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
@@ -68,5 +68,5 @@ def _with_audio(part: ContentPart, kept: KeptAudio, input_format: FormatName) ->
 def _in_format(pcm: bytes, format: FormatName) -> bytes:
     if format == "audio/pcm":
         return pcm
-    narrow = resample(pcm, INPUT_HZ, _G711_HZ)
+    narrow = resample_recording(pcm, INPUT_HZ, _G711_HZ)
     return encode_ulaw(narrow) if format == "audio/pcmu" else encode_alaw(narrow)
