@@ -183,7 +183,8 @@ class Responses:
     def stop_all(self) -> None:
         """The session ends; nobody is left to be told."""
         for response in self._all():
-            self._effects.order(StopResponse(response.id))
+            if response.generating:
+                self._effects.order(StopResponse(response.id))
         self._default = None
         self._out_of_band.clear()
         self._automatic = None

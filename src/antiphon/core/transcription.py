@@ -26,8 +26,6 @@ Place = tuple[str, int]
 """Item id and content index."""
 
 _BYTES_PER_S = 2 * INPUT_HZ
-_HINTS_CHARACTERS = 4_096
-"""Hints cost time with every decode, and recognisers heed the end of them only (Whisper: its last 224 tokens)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,7 @@ def options_for(wanted: Wanted) -> SttOptions:
     languages = config.languages or []
     language = config.language or (languages[0] if len(languages) == 1 else None)
     hints = [config.prompt or "", *(config.keywords or [])]
-    prompt = ", ".join(filter(None, hints))[-_HINTS_CHARACTERS:]
-    return SttOptions(language=language, prompt=prompt, partials=wanted.partials)
+    return SttOptions(language=language, prompt=", ".join(filter(None, hints)), partials=wanted.partials)
 
 
 class Transcriptions:
@@ -112,7 +109,8 @@ class Transcriptions:
         self._effects.order(EndTranscription(*place))
 
     def stop(self, place: Place) -> None:
-        if self._running.pop(place, None) is not None:
+        run = self._running.pop(place, None)
+        if run is not None and not run.broken:
             self._effects.order(StopTranscription(*place))
 
     def stop_item(self, item_id: str) -> None:

@@ -1,0 +1,61 @@
+"""What the recogniser is told, and what the client is told of its words."""
+
+from typing import Any
+
+import pytest
+
+from antiphon.core.inputs import TranscriptProduced
+from antiphon.core.outputs import StartTranscription
+from antiphon.core.transcription import Wanted, options_for
+from antiphon.protocol.session_config import InputTranscription
+from antiphon.vocabulary.speech import SttOptions, Transcript, WordLogprob
+from tests.support.session import Driver, config
+
+LOGPROBS = "item.input_audio_transcription.logprobs"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, SttOptions()),
+        ({"language": "de"}, SttOptions(language="de")),
+        ({"languages": ["de"]}, SttOptions(language="de")),
+        ({"languages": ["de", "en"]}, SttOptions()),
+        ({"language": "fr", "languages": ["de"]}, SttOptions(language="fr")),
+        ({"prompt": "Names: Ada"}, SttOptions(prompt="Names: Ada")),
+        ({"prompt": "Names", "keywords": ["Ada", "Bob"]}, SttOptions(prompt="Names, Ada, Bob")),
+        ({"keywords": ["Ada"]}, SttOptions(prompt="Ada")),
+    ],
+)
+def test_the_clients_hints_reach_the_recogniser(given: dict[str, Any], expected: SttOptions) -> None:
+    assert options_for(Wanted(InputTranscription(model="whisper-1", **given), announced=True)) == expected
+
+
+def test_without_hints_the_recogniser_decides() -> None:
+    assert options_for(Wanted(None, announced=False)) == SttOptions()
+
+
+def heard(transcript: Transcript, **session: Any) -> dict[str, Any]:
+    """The ``completed`` event of half a second of audio."""
+    session["audio"] = {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}}
+    driver = Driver(config(session=session))
+    driver.audio(500)
+    driver.send("input_audio_buffer.commit")
+    (start,) = (output for output in driver.take() if isinstance(output, StartTranscription))
+    driver.do(TranscriptProduced(start.item_id, 0, transcript))
+    return driver.take_events()[-1]
+
+
+def test_completed_counts_the_audio_and_names_the_language() -> None:
+    event = heard(Transcript("Hallo", is_final=True, language="de"))
+    assert event["usage"] == {"type": "duration", "seconds": 0.5}
+    assert event["languages"] == [{"code": "de"}]
+    assert "logprobs" not in event
+    assert "languages" not in heard(Transcript("Hallo", is_final=True))
+
+
+def test_log_probabilities_are_shown_to_those_who_asked_for_them() -> None:
+    words = (WordLogprob("Hé", -0.25),)
+    event = heard(Transcript("Hé", is_final=True, logprobs=words), include=[LOGPROBS])
+    assert event["logprobs"] == [{"token": "Hé", "logprob": -0.25, "bytes": [72, 195, 169]}]
+    assert "logprobs" not in heard(Transcript("Hé", is_final=True, logprobs=words))
