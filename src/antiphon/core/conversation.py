@@ -110,6 +110,8 @@ class Conversation:
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
+        self._sent_bytes = 0
+        self._image_bytes = 0
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -155,11 +157,15 @@ class Conversation:
         place = len(self._entries) if place is None else place
         self._entries.insert(place, entry)
         self._by_id[entry.id] = entry
+        self._sent_bytes += entry.sent_bytes
+        self._image_bytes += entry.image_bytes
         return self._entries[place - 1].id if place else None
 
     def delete(self, entry: Entry) -> None:
         self._entries.remove(entry)
         del self._by_id[entry.id]
+        self._sent_bytes -= entry.sent_bytes
+        self._image_bytes -= entry.image_bytes
 
     def previous_id(self, item_id: str) -> str | None:
         place = self._entries.index(self._by_id[item_id])
@@ -171,11 +177,11 @@ class Conversation:
 
     @property
     def sent_bytes(self) -> int:
-        return sum(entry.sent_bytes for entry in self._entries)
+        return self._sent_bytes
 
     @property
     def image_bytes(self) -> int:
-        return sum(entry.image_bytes for entry in self._entries)
+        return self._image_bytes
 
     def shed_audio(self, max_bytes: int) -> None:
         """Keep audio of the newest items within ``max_bytes``; older items stay, without audio."""
