@@ -241,4 +241,3 @@ class World:
         assert self.driver.session.audio_bytes <= limits.audio_bytes + 256 * 1024
         if not self.closed:
             assert self.driver.session.deadline is not None
-

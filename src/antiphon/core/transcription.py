@@ -26,6 +26,8 @@ Place = tuple[str, int]
 """Item id and content index."""
 
 _BYTES_PER_S = 2 * INPUT_HZ
+_HINTS_CHARACTERS = 4_096
+"""Hints cost time with every decode, and recognisers heed the end of them only (Whisper: its last 224 tokens)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def options_for(wanted: Wanted) -> SttOptions:
     languages = config.languages or []
     language = config.language or (languages[0] if len(languages) == 1 else None)
     hints = [config.prompt or "", *(config.keywords or [])]
-    return SttOptions(language=language, prompt=", ".join(filter(None, hints)), partials=wanted.partials)
+    prompt = ", ".join(filter(None, hints))[-_HINTS_CHARACTERS:]
+    return SttOptions(language=language, prompt=prompt, partials=wanted.partials)
 
 
 class Transcriptions:
