@@ -47,7 +47,7 @@ class _State(Enum):
     LOADING = auto()
     READY = auto()
     DOWN = auto()
-    """It crashed, and will be started anew."""
+    """It crashed more than once, and will be started anew after a pause."""
     CLOSED = auto()
 
 
@@ -91,13 +91,12 @@ class ChildProcess:
         return self._state is _State.READY
 
     async def start(self, *, within_s: float) -> None:
-        """Start it if that was not done yet, and wait until the model is loaded.
+        """Start it if that was not done yet, and wait until the model is loaded, after a crash too.
 
         Raises ``EngineError`` (unavailable) if it is down, or is not ready in time.
         """
         if self._state is _State.NEW:
             self._spawn()
-            self._state = _State.LOADING
         if self._state is _State.LOADING:
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
@@ -138,6 +137,7 @@ class ChildProcess:
 
     def _spawn(self) -> None:
         self._restart = None
+        self._state = _State.LOADING
         self._loaded.clear()
         self._ended.clear()
         self.socket.unlink(missing_ok=True)
@@ -192,10 +192,14 @@ class ChildProcess:
 
     def _crashed(self, status: int) -> None:
         loop = asyncio.get_running_loop()
-        self._state = _State.DOWN
-        self._loaded.set()  # whoever waits learns that it is down
         if loop.time() - self._started_at_s > _SOUND_AFTER_S:
             self._pause_s = _FIRST_PAUSE_S
+        if self._pause_s > 0:
+            self._state = _State.DOWN
+            self._loaded.set()  # whoever waits learns that it is down
+        else:
+            self._state = _State.LOADING  # the next turn waits for the new one instead of failing
+            self._loaded.clear()
         _log.warning("the llama.cpp process ended with status %d; started anew in %g s", status, self._pause_s)
         self._restart = loop.call_later(self._pause_s, self._spawn)
         self._pause_s = min(_LONGEST_PAUSE_S, max(1.0, 2 * self._pause_s))
