@@ -1,34 +1,14 @@
-"""What the recogniser is told, and what the client is told of its words."""
+"""What the client is told of the recogniser's words."""
 
 from typing import Any
-
-import pytest
 
 from antiphon.core.inputs import TranscriptProduced
 from antiphon.core.outputs import StartTranscription
 from antiphon.core.transcription import Wanted, options_for
-from antiphon.protocol.session_config import InputTranscription
 from antiphon.vocabulary.speech import SttOptions, Transcript, WordLogprob
 from tests.support.session import Driver, config
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({}, SttOptions()),
-        ({"language": "de"}, SttOptions(language="de")),
-        ({"languages": ["de"]}, SttOptions(language="de")),
-        ({"languages": ["de", "en"]}, SttOptions()),
-        ({"language": "fr", "languages": ["de"]}, SttOptions(language="fr")),
-        ({"prompt": "Names: Ada"}, SttOptions(prompt="Names: Ada")),
-        ({"prompt": "Names", "keywords": ["Ada", "Bob"]}, SttOptions(prompt="Names, Ada, Bob")),
-        ({"keywords": ["Ada"]}, SttOptions(prompt="Ada")),
-    ],
-)
-def test_the_clients_hints_reach_the_recogniser(given: dict[str, Any], expected: SttOptions) -> None:
-    assert options_for(Wanted(InputTranscription(model="whisper-1", **given), announced=True)) == expected
 
 
 def test_without_hints_the_recogniser_decides() -> None:
