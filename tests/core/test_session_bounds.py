@@ -168,6 +168,20 @@ def test_the_deadline_is_that_of_the_words_or_of_the_session_and_none_after_it()
     assert driver.do(TransportOpened()) == []
 
 
+def test_what_an_engine_says_can_always_be_sent() -> None:
+    driver = driver_with({"audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}}})
+    broken = "a\ud83d \U0001f600"
+    response_id = respond(driver)
+    driver.text(response_id, broken)
+    driver.call(response_id, 0, broken, broken)
+    driver.ended(response_id)
+    driver.audio(200)
+    driver.send("input_audio_buffer.commit")
+    committed = next(event for event in driver.take_events() if event["type"] == "input_audio_buffer.committed")
+    driver.transcript(committed["item_id"], broken)
+    assert driver.take_events()[-1]["transcript"] == "a? \U0001f600"
+
+
 def test_the_settings_that_the_runtime_reads_follow_the_updates() -> None:
     driver = driver_with()
     assert driver.session.detects_turns

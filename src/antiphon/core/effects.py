@@ -7,12 +7,17 @@ from antiphon.core.inputs import Origin
 from antiphon.core.outputs import Emit, Output
 from antiphon.protocol.server_events import ServerEvent
 
-__all__ = ["Effects", "IdFactory"]
+__all__ = ["Effects", "IdFactory", "sendable"]
 
 IdFactory: TypeAlias = Callable[[str], str]
 """``new_id("item")`` gives ``item_`` and 21 characters; ids are random only in the runtime."""
 
 _PADDING_GRID = 16
+
+
+def sendable(text: str) -> str:
+    """An engine's text without lone surrogates, which no event can carry (a model may write ``\\ud83d``)."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 class Effects:

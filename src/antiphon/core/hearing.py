@@ -1,9 +1,9 @@
 """Hearing: every user audio part that can reach a prompt is transcribed, whether or not the client wants the events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.core.conversation import Conversation, Entry
-from antiphon.core.effects import Effects
+from antiphon.core.effects import Effects, sendable
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import MeasureItem
 from antiphon.core.prompt import item_text
@@ -98,8 +98,9 @@ class Hearing:
     # --- words -----------------------------------------------------------------------------------------------------
 
     def produced(self, place: Place, transcript: Transcript) -> None:
-        if self._transcriptions.heard(place, transcript):
-            self._settle(place, transcript.text, None)
+        sent = replace(transcript, text=sendable(transcript.text))
+        if self._transcriptions.heard(place, sent):
+            self._settle(place, sent.text, None)
 
     def failed(self, place: Place, fault: EngineFault) -> Unheard | None:
         """Somebody may have waited for these words: who did cannot go on."""

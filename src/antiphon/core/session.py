@@ -7,7 +7,7 @@ from typing import assert_never
 
 from antiphon.core.config import SessionConfig
 from antiphon.core.conversation import Conversation
-from antiphon.core.effects import Effects, IdFactory
+from antiphon.core.effects import Effects, IdFactory, sendable
 from antiphon.core.hearing import Hearing
 from antiphon.core.inputs import (
     AudioBudgetChanged,
@@ -146,11 +146,11 @@ class Session:
                 self._refuse(input.error, input.origin)
             case TextProduced():
                 if response := self._responses.find(input.response_id):
-                    response.add_text(input.text)
+                    response.add_text(sendable(input.text))
                     self._items.keep_within_limit()
             case ToolCallProduced():
                 if response := self._responses.find(input.response_id):
-                    response.add_call(input.index, input.name, input.arguments_delta)
+                    response.add_call(input.index, sendable(input.name), sendable(input.arguments_delta))
                     self._items.keep_within_limit()
             case AudioProduced():
                 self._audio_produced(input)
