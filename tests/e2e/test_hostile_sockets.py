@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.frames import Opcode
 
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, running_server
 from tests.support.wire_client import (
     connected,
     frame,
@@ -127,6 +128,35 @@ def test_half_a_request_is_not_waited_for_for_ever_but_a_quiet_session_may_stay(
         return {name: answer.result() for name, answer in answers.items()}
 
     asyncio.run(run())
+
+
+FEW_DESCRIPTORS = ("sh", "-c", 'ulimit -n 700 && exec "$0" "$@"', sys.executable, "-m", "antiphon.cli.main", "serve")
+
+
+def test_connections_beyond_half_of_the_file_descriptors_are_cut_without_a_word() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(8), contextlib.AsyncExitStack() as stack:
+            opened = [await stack.enter_async_context(raw_socket(server)) for _ in range(600)]
+            for reader, _ in opened[350:]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        async with asyncio.timeout(8):
+            while not await _works():
+                pass
+
+    async def _works() -> bool:
+        """As soon as the server has noticed that the others are gone."""
+        try:
+            async with connected(server) as client:
+                await client.assert_works()
+        except (ConnectionError, InvalidMessage):
+            return False
+        return True
+
+    with running_server(["--engine", "scripted"], command=FEW_DESCRIPTORS) as server:
+        ready = len(server.lines)
+        asyncio.run(run())
+        assert len(server.lines) - ready < 10
 
 
 def test_handshakes_that_are_given_up_leave_nothing_behind(scripted_server: ServerProcess) -> None:

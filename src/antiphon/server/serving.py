@@ -35,6 +35,8 @@ _PING_INTERVAL_S = 20.0
 _PING_TIMEOUT_S = 60.0
 """A browser tab in the background, or a client that computes, answers late; a dead peer is gone after 80 s."""
 _CLOSE_CONNECTIONS_S = 5
+_BACKLOG = 128
+"""asyncio accepts as many connections at a time, before the first of them can be refused."""
 
 
 class _Server(uvicorn.Server):
@@ -172,5 +174,6 @@ def _uvicorn_config(settings: Settings, app: ASGIApp, tls: ssl.SSLContext | None
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=_CLOSE_CONNECTIONS_S,
+        backlog=_BACKLOG,
         ssl_context_factory=(lambda config, default: tls) if tls is not None else None,
     )

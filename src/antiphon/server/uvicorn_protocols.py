@@ -2,6 +2,8 @@
 
 What uvicorn 0.54 leaves open, and these classes close:
 
+- Connections are accepted until the process has no file descriptor left, and then each failure is logged, thousands of
+  times a second. Here connections get half of the descriptors; those beyond are cut at once.
 - Over-long headers: h11 bounds only a request that is still *incomplete*; one that arrives in a single read passes, and
   an upgrade then fails in websockets' own parser, whose answer uvicorn never writes. Here both get 431 at once.
 - A connection that never sends a whole request, its body included, stays for ever. Here it has ``REQUEST_TIMEOUT_S``.
@@ -23,6 +25,7 @@ What uvicorn 0.54 leaves open, and these classes close:
 
 import asyncio
 import binascii
+import functools
 import secrets
 import sys
 from typing import Any
@@ -37,7 +40,7 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
-__all__ = ["HEADERS_MAX_BYTES", "REQUEST_TIMEOUT_S", "HttpProtocol", "WebSocketProtocol"]
+__all__ = ["HEADERS_MAX_BYTES", "REQUEST_TIMEOUT_S", "HttpProtocol", "WebSocketProtocol", "connections_max"]
 
 HEADERS_MAX_BYTES = 32 * 1024
 """Request line and all headers together (node: 16 KiB, h11: 64 KiB)."""
@@ -62,6 +65,17 @@ _REFUSALS = {
     426: ("upgrade_required", "This server speaks version 13 of the WebSocket protocol."),
     431: ("headers_too_large", "The request's headers are too large."),
 }
+
+
+@functools.cache
+def connections_max() -> int:
+    """Half of the file descriptors; models, sockets to model servers and log files need others."""
+    try:
+        import resource  # not there on Windows
+    except ImportError:
+        return 256
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, soft // 2)
 
 
 class _BoundedConnection(h11.Connection):
@@ -96,6 +110,9 @@ class HttpProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > connections_max():
+            transport.abort()
+            return
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -239,6 +256,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _go_on(self) -> None:
         """Parse what is left, soon; or read on."""
         if self._refused or self._must_wait or self._parsing is not None:
+            return
+        if self.transport.is_closing():  # over TLS, a transport that is gone can be neither paused nor resumed
             return
         surplus = self._idle_frames - IDLE_FRAMES_MAX
         if self._unparsed or surplus > 0:
