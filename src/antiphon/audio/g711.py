@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from antiphon.audio.pcm import S16LE, pcm_samples
 
-__all__ = ["decode_alaw", "decode_ulaw", "encode_alaw", "encode_ulaw"]
+__all__ = ["G711_HZ", "decode_alaw", "decode_ulaw", "encode_alaw", "encode_ulaw"]
+
+G711_HZ = 8_000
+"""The rate at which G.711 is spoken on the wire."""
 
 _U16LE: np.dtype[np.uint16] = np.dtype("<u2")
 

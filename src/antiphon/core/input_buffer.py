@@ -6,6 +6,7 @@ whatever is dropped. Audio that is too old for its bound goes first, without an 
 
 from dataclasses import dataclass
 
+from antiphon.audio.pcm import BYTES_PER_SAMPLE
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
 from antiphon.protocol.session_config import SemanticVad, ServerVad, TurnDetection
@@ -14,7 +15,6 @@ from antiphon.turns.types import TurnEvent
 
 __all__ = ["InputBuffer", "Utterance"]
 
-_BYTES_PER_SAMPLE = 2
 _SEMANTIC_SILENCE_MS = {"high": 400, "auto": 600, "medium": 600, "low": 1000}
 """Until turns are judged by their meaning: the silence that closes a turn, by eagerness."""
 
@@ -70,11 +70,11 @@ class InputBuffer:
     @property
     def start_sample(self) -> int:
         """The first sample still held."""
-        return self._end - len(self._audio) // _BYTES_PER_SAMPLE
+        return self._end - len(self._audio) // BYTES_PER_SAMPLE
 
     @property
     def held_ms(self) -> float:
-        return len(self._audio) / _BYTES_PER_SAMPLE / INPUT_HZ * 1000
+        return len(self._audio) / BYTES_PER_SAMPLE / INPUT_HZ * 1000
 
     @property
     def silence_duration_ms(self) -> int:
@@ -87,27 +87,27 @@ class InputBuffer:
 
     def append(self, pcm: bytes, max_bytes: int) -> None:
         self._audio += pcm
-        self._end += len(pcm) // _BYTES_PER_SAMPLE
+        self._end += len(pcm) // BYTES_PER_SAMPLE
         self.trim(max_bytes)
 
     def trim(self, max_bytes: int) -> None:
         """Drop what is older than the present mode keeps, and what exceeds ``max_bytes``."""
         keep = max_bytes
         if self._detection is None:
-            keep = min(keep, int(self._limits.manual_buffer_s * INPUT_HZ) * _BYTES_PER_SAMPLE)
+            keep = min(keep, int(self._limits.manual_buffer_s * INPUT_HZ) * BYTES_PER_SAMPLE)
         elif self.utterance is None:
             keep_s = self._limits.idle_buffer_s + self._settings.prefix_padding_ms / 1000
-            keep = min(keep, int(keep_s * INPUT_HZ) * _BYTES_PER_SAMPLE)
+            keep = min(keep, int(keep_s * INPUT_HZ) * BYTES_PER_SAMPLE)
         surplus = len(self._audio) - max(0, keep)
         if surplus > 0:
-            surplus += surplus % _BYTES_PER_SAMPLE
+            surplus += surplus % BYTES_PER_SAMPLE
             del self._audio[:surplus]
 
     def read(self, start_sample: int, end_sample: int | None = None) -> bytes:
         """The held audio between two absolute samples."""
         base = self.start_sample
-        start = max(0, start_sample - base) * _BYTES_PER_SAMPLE
-        end = len(self._audio) if end_sample is None else max(0, end_sample - base) * _BYTES_PER_SAMPLE
+        start = max(0, start_sample - base) * BYTES_PER_SAMPLE
+        end = len(self._audio) if end_sample is None else max(0, end_sample - base) * BYTES_PER_SAMPLE
         return bytes(self._audio[start:end])
 
     # --- turns -----------------------------------------------------------------------------------------------------
@@ -128,8 +128,8 @@ class InputBuffer:
         start = self.utterance.start_sample if self.utterance else self.start_sample
         start = max(start, self.start_sample)
         pcm = self.read(start, end_sample)
-        end = start + len(pcm) // _BYTES_PER_SAMPLE
-        del self._audio[: max(0, end - self.start_sample) * _BYTES_PER_SAMPLE]
+        end = start + len(pcm) // BYTES_PER_SAMPLE
+        del self._audio[: max(0, end - self.start_sample) * BYTES_PER_SAMPLE]
         self._forget_turn(end)
         return pcm
 

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import structs
 
-from antiphon.audio.g711 import decode_alaw, decode_ulaw
+from antiphon.audio.g711 import G711_HZ, decode_alaw, decode_ulaw
 from antiphon.audio.resample import resample_recording
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import IdFactory
@@ -25,9 +25,8 @@ from antiphon.protocol.items import (
 )
 from antiphon.protocol.session_config import FormatName
 
-__all__ = ["checked_entry", "decoded_audio"]
+__all__ = ["check_whole_samples", "checked_entry", "decoded_audio"]
 
-_G711_HZ = 8_000
 _IMAGE_PREFIXES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,")
 _PARTS: dict[Role, tuple[type[ContentPart], ...]] = {
     "system": (InputText,),
@@ -36,18 +35,23 @@ _PARTS: dict[Role, tuple[type[ContentPart], ...]] = {
 }
 
 
+def check_whole_samples(data: bytes, format: FormatName, param: str) -> None:
+    """Raises ``ProtocolError`` for an odd number of bytes of PCM."""
+    if format == "audio/pcm" and len(data) % 2:
+        raise ProtocolError(
+            "invalid_value",
+            f"Invalid '{param}': {len(data)} bytes are not whole 16-bit samples (audio/pcm, 24 kHz, mono).",
+            param,
+        )
+
+
 def decoded_audio(data: bytes, format: FormatName, param: str) -> bytes:
     """Wire audio as s16le at ``INPUT_HZ``. Raises ``ProtocolError`` for an odd number of bytes of PCM."""
+    check_whole_samples(data, format, param)
     if format == "audio/pcm":
-        if len(data) % 2:
-            raise ProtocolError(
-                "invalid_value",
-                f"Invalid '{param}': {len(data)} bytes are not whole 16-bit samples (audio/pcm, 24 kHz, mono).",
-                param,
-            )
         return data
     pcm = decode_ulaw(data) if format == "audio/pcmu" else decode_alaw(data)
-    return resample_recording(pcm, _G711_HZ, INPUT_HZ)
+    return resample_recording(pcm, G711_HZ, INPUT_HZ)
 
 
 def checked_entry(
@@ -153,7 +157,7 @@ def _check_image(part: InputImage, place: str) -> None:
 
 def _check_length(item: Message, format: FormatName, limits: Limits, param: str) -> None:
     """Audio that no session may keep is not even converted."""
-    factor = 1 if format == "audio/pcm" else 2 * INPUT_HZ // _G711_HZ
+    factor = 1 if format == "audio/pcm" else 2 * INPUT_HZ // G711_HZ
     size = factor * sum(len(part.audio or b"") for part in item.content if isinstance(part, InputAudio))
     if size > limits.audio_bytes:
         seconds, most = (bytes_ // (2 * INPUT_HZ) for bytes_ in (size, limits.audio_bytes))

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import structs
 
-from antiphon.audio.g711 import encode_alaw, encode_ulaw
+from antiphon.audio.g711 import G711_HZ, encode_alaw, encode_ulaw
 from antiphon.audio.resample import resample_recording
 from antiphon.core.conversation import Entry, KeptAudio
 from antiphon.core.inputs import INPUT_HZ
@@ -12,8 +12,6 @@ from antiphon.protocol.items import ContentPart, InputAudio, InputImage, Item, M
 from antiphon.protocol.session_config import FormatName
 
 __all__ = ["retrieved_item", "shown_item"]
-
-_G711_HZ = 8_000
 
 
 def shown_item(item: Item, limits: Limits) -> Item:
@@ -54,7 +52,7 @@ def _base64_chars(size_bytes: int) -> int:
 
 def _shown_bytes(part: ContentPart, kept: KeptAudio, input_format: FormatName) -> int:
     narrow = isinstance(part, InputAudio) and input_format != "audio/pcm"
-    return len(kept.data) * _G711_HZ // (2 * INPUT_HZ) if narrow else len(kept.data)
+    return len(kept.data) * G711_HZ // (2 * INPUT_HZ) if narrow else len(kept.data)
 
 
 def _with_audio(part: ContentPart, kept: KeptAudio, input_format: FormatName) -> ContentPart:
@@ -68,5 +66,5 @@ def _with_audio(part: ContentPart, kept: KeptAudio, input_format: FormatName) ->
 def _in_format(pcm: bytes, format: FormatName) -> bytes:
     if format == "audio/pcm":
         return pcm
-    narrow = resample_recording(pcm, INPUT_HZ, _G711_HZ)
+    narrow = resample_recording(pcm, INPUT_HZ, G711_HZ)
     return encode_ulaw(narrow) if format == "audio/pcmu" else encode_alaw(narrow)

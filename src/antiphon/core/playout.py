@@ -5,6 +5,7 @@ Without a paced transport the core knows only what was *sent*; what was heard is
 
 from dataclasses import dataclass, field
 
+from antiphon.audio.pcm import ms_to_samples, samples_to_ms
 from antiphon.core.inputs import INPUT_HZ
 
 __all__ = ["Playout"]
@@ -31,10 +32,6 @@ class Playout:
     """Set once nothing more will be sent. Until then the last span may have more audio to come."""
     _spans: list[_Span] = field(default_factory=list)
 
-    @property
-    def sent_ms(self) -> int:
-        return self.sent_samples * 1000 // INPUT_HZ
-
     def sent(self, samples: int, text_start: int, text_end: int) -> None:
         """``samples`` more were sent; they speak the item's characters ``text_start:text_end``."""
         self.sent_samples += samples
@@ -45,9 +42,9 @@ class Playout:
 
     def truncate(self, ms: int) -> int:
         """Only the first ``ms`` were heard. Returns the true end, never more than was sent."""
-        heard = min(ms * INPUT_HZ // 1000, self.sent_samples)
+        heard = min(ms_to_samples(ms, INPUT_HZ), self.sent_samples)
         self.heard_samples = heard if self.heard_samples is None else min(heard, self.heard_samples)
-        return self.heard_samples * 1000 // INPUT_HZ
+        return samples_to_ms(self.heard_samples, INPUT_HZ)
 
     def text_until(self, text: str, samples: int) -> str:
         """The part of ``text`` that the first ``samples`` speak, cut at a word boundary, rounded down."""

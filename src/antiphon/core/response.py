@@ -7,6 +7,7 @@ A response is *announced* (``response.created``), may *wait* for transcripts tha
 from dataclasses import dataclass, field
 from typing import Any
 
+from antiphon.audio.pcm import samples_to_ms
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.inputs import INPUT_HZ, AudioProduced
@@ -333,7 +334,7 @@ class ActiveResponse:
 
     def _usage(self, usage: TokenUsage) -> Usage:
         """The model's own count; spoken output as the API counts it, one token for 50 ms."""
-        audio = self._audio_samples * 1000 // INPUT_HZ // _MS_PER_AUDIO_TOKEN
+        audio = samples_to_ms(self._audio_samples, INPUT_HZ) // _MS_PER_AUDIO_TOKEN
         output = usage.output_tokens + audio
         return Usage(
             total_tokens=usage.input_tokens + output,

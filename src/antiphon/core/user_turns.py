@@ -1,5 +1,6 @@
 """The user's turns: input audio, who speaks when, and the commit that makes a turn an item."""
 
+from antiphon.audio.pcm import samples_to_ms
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.hearing import Hearing
@@ -156,4 +157,4 @@ class UserTurns:
 
 
 def _ms(samples: int) -> int:
-    return samples * 1000 // INPUT_HZ
+    return samples_to_ms(samples, INPUT_HZ)

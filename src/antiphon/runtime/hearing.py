@@ -3,9 +3,10 @@
 from asyncio import sleep
 from collections.abc import Callable
 
-from antiphon.audio.g711 import decode_alaw, decode_ulaw
+from antiphon.audio.g711 import G711_HZ, decode_alaw, decode_ulaw
 from antiphon.audio.resample import Resampler
 from antiphon.core.inputs import INPUT_HZ
+from antiphon.core.item_checks import check_whole_samples
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.session_config import FormatName
 from antiphon.runtime.listener import Listener
@@ -13,13 +14,12 @@ from antiphon.runtime.vad_batch import VadBatcher
 
 __all__ = ["Hearing"]
 
-_G711_HZ = 8_000
 _STEP_MS = 240
 """Audio that comes in larger chunks is taken in such steps, between which others have their turn."""
 _STEP_BYTES: dict[FormatName, int] = {
     "audio/pcm": INPUT_HZ * _STEP_MS // 1000 * 2,
-    "audio/pcmu": _G711_HZ * _STEP_MS // 1000,
-    "audio/pcma": _G711_HZ * _STEP_MS // 1000,
+    "audio/pcmu": G711_HZ * _STEP_MS // 1000,
+    "audio/pcma": G711_HZ * _STEP_MS // 1000,
 }
 _MAX_BEHIND = 8
 """Pieces that may wait for the detector; more are heard before anything else is read."""
@@ -33,7 +33,7 @@ class Hearing:
         self._listener = listener
         self._detects_turns = detects_turns
         self._format: FormatName = "audio/pcm"
-        self._resampler = Resampler(_G711_HZ, INPUT_HZ)
+        self._resampler = Resampler(G711_HZ, INPUT_HZ)
 
     async def append(self, audio: bytes, format: FormatName) -> None:
         """One ``input_audio_buffer.append``. Raises ``ProtocolError``; refused audio is not heard at all."""
@@ -68,15 +68,10 @@ class Hearing:
     def _check(self, audio: bytes, format: FormatName) -> None:
         if not audio:
             raise ProtocolError("invalid_value", "Invalid 'audio': it is empty.", "audio")
-        if format == "audio/pcm" and len(audio) % 2:
-            raise ProtocolError(
-                "invalid_value",
-                f"Invalid 'audio': {len(audio)} bytes are not whole 16-bit samples (audio/pcm, 24 kHz, mono).",
-                "audio",
-            )
+        check_whole_samples(audio, format, "audio")
         if format != self._format:
             self._format = format
-            self._resampler = Resampler(_G711_HZ, INPUT_HZ)
+            self._resampler = Resampler(G711_HZ, INPUT_HZ)
 
     def _decoded(self, audio: bytes) -> bytes:
         match self._format:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import assert_never
 
-from antiphon.audio.g711 import encode_alaw, encode_ulaw
+from antiphon.audio.g711 import G711_HZ, encode_alaw, encode_ulaw
 from antiphon.audio.rechunk import GrowingRechunker, delta_sizes_bytes
 from antiphon.audio.resample import Resampler
 from antiphon.core.inputs import INPUT_HZ, AudioProduced, GenerationEnded, TextProduced, ToolCallProduced
@@ -22,7 +22,6 @@ __all__ = ["Fact", "Speaking"]
 
 Fact = TextProduced | ToolCallProduced | AudioProduced | GenerationEnded
 
-_G711_HZ = 8_000
 _ENCODERS: dict[FormatName, Callable[[bytes], bytes]] = {
     "audio/pcm": bytes,
     "audio/pcmu": encode_ulaw,
@@ -169,7 +168,7 @@ class _Wire:
     def __init__(self, response_id: str, format: FormatName, engine_hz: int) -> None:
         self._response_id = response_id
         self._encode = _ENCODERS[format]
-        self._hz = INPUT_HZ if format == "audio/pcm" else _G711_HZ
+        self._hz = INPUT_HZ if format == "audio/pcm" else G711_HZ
         self._resampler = Resampler(engine_hz, self._hz)
         sizes_bytes = delta_sizes_bytes(self._hz)
         self._pieces = GrowingRechunker(sizes_bytes)
