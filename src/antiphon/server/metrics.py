@@ -70,24 +70,16 @@ class Counter(_Metric):
 
 
 class Gauge(_Metric):
-    """A value that is set, or asked for when the metrics are read."""
+    """A value that is asked for when the metrics are read."""
 
     kind = "gauge"
 
-    def __init__(
-        self, name: str, help: str, labels: Labels | None = None, *, read: Callable[[], float] | None = None
-    ) -> None:
-        super().__init__(name, help, labels)
-        self._values: dict[tuple[str, ...], float] = {}
+    def __init__(self, name: str, help: str, read: Callable[[], float]) -> None:
+        super().__init__(name, help)
         self._read = read
 
-    def set(self, value: float, /, **labels: str) -> None:
-        self._values[self._key(labels)] = value
-
     def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
-        value = self._read() if self._read is not None else self._values.get(series)
-        if value is not None:
-            yield f"{self.name}{self._labels(series)} {_number(value)}"
+        yield f"{self.name} {_number(self._read())}"
 
 
 class Histogram(_Metric):
@@ -105,16 +97,6 @@ class Histogram(_Metric):
         key = self._key(labels)
         self._counts[key][bisect_left(self._bounds, value)] += 1
         self._sums[key] += value
-
-    def quantile(self, fraction: float, /, **labels: str) -> float | None:
-        """Upper bound of the bucket in which the quantile lies; None before the first value."""
-        counts = self._counts[self._key(labels)]
-        total, below = sum(counts), 0
-        for bound, count in zip((*self._bounds, float("inf")), counts, strict=True):
-            below += count
-            if total and below >= fraction * total:
-                return bound
-        return None
 
     def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
         counts = self._counts[series]
@@ -142,10 +124,8 @@ class Registry:
     def counter(self, name: str, help: str, labels: Labels | None = None) -> Counter:
         return self._add(Counter(name, help, labels))
 
-    def gauge(
-        self, name: str, help: str, labels: Labels | None = None, *, read: Callable[[], float] | None = None
-    ) -> Gauge:
-        return self._add(Gauge(name, help, labels, read=read))
+    def gauge(self, name: str, help: str, read: Callable[[], float]) -> Gauge:
+        return self._add(Gauge(name, help, read))
 
     def histogram(
         self, name: str, help: str, labels: Labels | None = None, *, buckets: Sequence[float] = LATENCY_BUCKETS_S

@@ -30,7 +30,6 @@ ERROR_CODES = (
     "conversation_already_has_active_response",
     "input_audio_buffer_commit_empty",
     "invalid_event",
-    "invalid_json",
     "invalid_type",
     "invalid_value",
     "item_create_duplicate_item_id",

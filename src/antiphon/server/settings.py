@@ -85,7 +85,11 @@ class LimitsSection(BaseModel):
 
     items: int = Field(default=_LIMITS.items, ge=8, description="Items of a conversation.")
     parts_per_item: int = Field(default=_LIMITS.parts_per_item, ge=1, description="Content parts of an item.")
-    text_bytes: int = Field(default=_LIMITS.text_bytes, ge=1_024, description="Text of all items, as UTF-8.")
+    text_bytes: int = Field(
+        default=_LIMITS.text_bytes,
+        ge=1_024,
+        description="JSON of all items that the client made, without audio and images.",
+    )
     image_bytes: int = Field(default=_LIMITS.image_bytes, ge=0, description="Data URLs of all items.")
     tools: int = Field(default=_LIMITS.tools, ge=0, description="Tools of a session or response.")
     tools_bytes: int = Field(default=_LIMITS.tools_bytes, ge=64, description="Tools with their schemas, as JSON.")
