@@ -81,6 +81,28 @@ def test_a_self_signed_server_is_trusted_by_the_certificate_that_it_names(tmp_pa
         asyncio.run(scenario())
 
 
+def test_a_tls_client_that_vanishes_is_no_fault_of_the_server(tmp_path: Path) -> None:
+    with running_server([*SCRIPTED, "--tls-self-signed"], environment={"XDG_STATE_HOME": str(tmp_path)}) as server:
+        trust = ssl.create_default_context(cafile=str(tmp_path / "antiphon" / "tls" / "ca.pem"))
+
+        async def vanish() -> None:
+            socket = await websockets.connect(server.websocket_url, ssl=trust)
+            await socket.recv()
+            await (await socket.ping())  # it waits for the next message
+            socket.transport.abort()
+
+        async def scenario() -> None:
+            for _ in range(10):
+                await vanish()
+            async with asyncio.timeout(10):
+                while sum("session_ended" in line for line in server.lines) < 10:
+                    async with websockets.connect(server.websocket_url, ssl=trust) as socket:
+                        await socket.recv()
+
+        asyncio.run(scenario())
+        assert [line for line in server.lines if "session_fault" in line or "Traceback" in line] == []
+
+
 def test_the_banner_shouts_that_the_engines_are_scripted() -> None:
     with running_server(SCRIPTED) as server:
         assert any(line.startswith("!! SCRIPTED ENGINES") for line in server.lines)
