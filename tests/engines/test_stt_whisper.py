@@ -282,9 +282,10 @@ def test_what_cannot_be_built_is_refused_with_one_line(
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ({}, ["whisper-tiny.en"]),
-        ({"language": "de"}, ["whisper-base"]),
-        ({"detect_language": "true"}, ["whisper-base"]),
+        ({}, ["whisper-tiny.en", "whisper-base"]),
+        ({"language": "de"}, ["whisper-base", "whisper-tiny.en"]),
+        ({"detect_language": "true"}, ["whisper-base", "whisper-tiny.en"]),
+        ({"model": "tiny.en"}, ["whisper-tiny.en"]),
         ({"model": "base"}, ["whisper-base"]),
         ({"model": "tiny.en", "language": "de"}, ["whisper-tiny.en"]),
         ({"path": "anywhere"}, []),

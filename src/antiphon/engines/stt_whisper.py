@@ -60,8 +60,12 @@ class WhisperOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def _weights_of(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """With ``auto`` a client may ask for any language, so the model of the others is needed, too."""
     parsed = parse_options("stt whisper", options, WhisperOptions)
-    return () if parsed.path else (_WEIGHTS[_route(parsed, None).model],)
+    if parsed.path:
+        return ()
+    usual = _WEIGHTS[_route(parsed, None).model]
+    return (usual,) if parsed.model != "auto" else tuple(dict.fromkeys([usual, *_WEIGHTS.values()]))
 
 
 @requires("ctranslate2", "tokenizers", weights=_weights_of)
