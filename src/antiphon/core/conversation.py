@@ -53,6 +53,12 @@ class Entry:
     def pending(self) -> bool:
         return "pending" in self.transcripts.values()
 
+    def lacks_words(self, *, audio_in: bool) -> bool:
+        """Whether a prompt has to wait for a transcript; a model that hears (``audio_in``) takes the audio instead."""
+        return any(
+            state == "pending" and not (audio_in and index in self.audio) for index, state in self.transcripts.items()
+        )
+
     @property
     def audio_bytes(self) -> int:
         return sum(len(kept.data) for kept in self.audio.values())

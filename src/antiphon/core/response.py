@@ -133,10 +133,9 @@ class ActiveResponse:
         self._text_length = 0
         self._audio_samples = 0
 
-    @property
-    def waiting(self) -> bool:
-        """It needs the transcript of audio that is still being heard."""
-        return any(entry.pending for entry in self.entries)
+    def waits(self, *, audio_in: bool) -> bool:
+        """Whether it needs the transcript of audio that is still being heard."""
+        return any(entry.lacks_words(audio_in=audio_in) for entry in self.entries)
 
     @property
     def can_be_cut(self) -> bool:

@@ -208,7 +208,7 @@ class Responses:
         return response
 
     def _start_if_ready(self, response: ActiveResponse) -> None:
-        if response.generating or response.waiting:
+        if response.generating or response.waits(audio_in=self._capabilities.audio_in):
             return
         response.generating = True
         self._order_start(response)
