@@ -28,6 +28,7 @@ CONTEXT = CallContext("sess_1", item_id="item_1")
 REQUEST = LlmRequest(messages=())
 OVERLOADED = EngineError(EngineErrorKind.OVERLOADED, "too much to do")
 BAD_INPUT = EngineError(EngineErrorKind.BAD_INPUT, "not for me")
+OVERFLOW = EngineError(EngineErrorKind.CONTEXT_OVERFLOW, "too long")
 PATIENCE = Patience(first_timeout_s=20, gap_timeout_s=10, retries=1, back_off_s=0.25)
 
 
@@ -197,6 +198,17 @@ def test_a_foreign_exception_is_a_failure_without_details(caplog: pytest.LogCapt
     assert (error.kind, error.retryable) == (EngineErrorKind.FAILED, False)
     assert error.message == "stt under test: the call failed"
     assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
+
+
+@pytest.mark.parametrize(("error", "lines"), [(BAD_INPUT, 1), (OVERLOADED, 2), (OVERFLOW, 0)], ids=str)
+def test_why_a_call_failed_is_logged_for_whoever_is_to_mend_it(
+    caplog: pytest.LogCaptureFixture, error: EngineError, lines: int
+) -> None:
+    """But not that a prompt is too long: that is tried again with a shorter one."""
+    transcribed(Stt(error, error), Given([b"12"]))
+    assert len(caplog.records) == lines
+    if lines:
+        assert caplog.messages[-1] == f"stt under test: the call failed ({error.kind}): {error.message}"
 
 
 def test_an_engine_s_own_timeout_error_is_a_failure_too() -> None:

@@ -87,8 +87,10 @@ class _Resilient(Generic[_E]):
         return Watched(self._name, watch, lambda: begin(call, watch))
 
     async def _before_retry(self, error: EngineError, attempt: int, *, possible: bool) -> None:
-        """Wait a little; or raise ``error``, where it is final."""
+        """Wait a little; or log and raise ``error``, where it is final."""
         if not possible or not error.retryable or attempt >= self._patience.retries:
+            if error.kind is not EngineErrorKind.CONTEXT_OVERFLOW:  # that is answered with a shorter prompt
+                _log.warning("%s: the call failed (%s): %s", self._name, error.kind, error.message)
             raise error
         _log.warning("%s: attempt %d failed (%s), trying again", self._name, attempt + 1, error.kind)
         await asyncio.sleep(self._patience.back_off_s * 2**attempt)
