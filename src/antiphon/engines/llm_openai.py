@@ -13,7 +13,9 @@ from antiphon.engines.errors import EngineError, EngineSettingsError
 from antiphon.engines.openai_chat import Answer, chat_body
 from antiphon.engines.openai_http import (
     EndpointOptions,
+    due_s_of,
     ensure_success,
+    next_before,
     open_client,
     probe,
     sse_events,
@@ -80,11 +82,10 @@ class OpenAiLlm:
     async def generate(self, request: LlmRequest, *, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
         """See the Protocol. Closing it closes the request at once."""
         answer = Answer()
-        loop = asyncio.get_running_loop()
-        due_s = None if context.deadline_s is None else loop.time() + context.deadline_s
+        due_s = due_s_of(context.deadline_s)
         with translate_errors(_NAME):
             async with aclosing(self._events(self._body(request), due_s)) as events:
-                while (event := await _within(due_s, events)) is not None:
+                while (event := await next_before(due_s, events)) is not None:
                     for chunk in answer.read(event):
                         due_s = None
                         yield chunk
@@ -109,12 +110,6 @@ class OpenAiLlm:
                     yield event
         finally:
             await response.aclose()
-
-
-async def _within(due_s: float | None, events: AsyncGenerator[bytes, None]) -> bytes | None:
-    """The next event; None at the end. Raises ``TimeoutError`` after ``due_s``."""
-    async with asyncio.timeout_at(due_s):
-        return await anext(events, None)
 
 
 def _end(answer: Answer) -> Iterator[LlmChunk]:

@@ -1,5 +1,6 @@
 """What the engines behind OpenAI-compatible HTTP servers share: the client, the errors, the event stream."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
@@ -13,8 +14,11 @@ from antiphon.vocabulary.errors import EngineErrorKind
 
 __all__ = [
     "EndpointOptions",
+    "body_chunks",
+    "due_s_of",
     "ensure_success",
     "error_for_status",
+    "next_before",
     "open_client",
     "probe",
     "sse_events",
@@ -107,7 +111,7 @@ async def ensure_success(response: httpx.Response, engine: str) -> None:
     if response.is_success:
         return
     body = bytearray()
-    async with aclosing(_chunks(response)) as chunks:
+    async with aclosing(body_chunks(response)) as chunks:
         async for chunk in chunks:
             body += chunk
             if len(body) > _MAX_ERROR_BYTES:
@@ -141,6 +145,17 @@ async def probe(client: httpx.AsyncClient, engine: str) -> None:
         raise error_for_status(response.status_code, response.content, engine)
 
 
+def due_s_of(deadline_s: float | None) -> float | None:
+    """When ``deadline_s`` from now is, on the loop's clock; None: never."""
+    return None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
+
+
+async def next_before(due_s: float | None, stream: AsyncGenerator[bytes, None]) -> bytes | None:
+    """The stream's next value; None at its end. Raises ``TimeoutError`` at ``due_s``."""
+    async with asyncio.timeout_at(due_s):
+        return await anext(stream, None)
+
+
 async def sse_events(response: httpx.Response, engine: str) -> AsyncGenerator[bytes, None]:
     """The ``data`` of each server-sent event up to ``[DONE]`` or the end of the body.
 
@@ -168,7 +183,7 @@ async def _lines(response: httpx.Response, engine: str) -> AsyncGenerator[bytes,
     A blank line is added at the end of the body, so that a last event without one is not lost.
     """
     line = bytearray()
-    async with aclosing(_chunks(response)) as chunks:
+    async with aclosing(body_chunks(response)) as chunks:
         async for chunk in chunks:
             head, *others = chunk.split(b"\n")
             line += head
@@ -181,7 +196,8 @@ async def _lines(response: httpx.Response, engine: str) -> AsyncGenerator[bytes,
     yield b""
 
 
-def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+def body_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, decompressed."""
     # httpx declares less than it returns: this is a generator, which must be closed.
     return cast(AsyncGenerator[bytes, None], response.aiter_bytes())
 

@@ -14,7 +14,9 @@ from antiphon.audio.pcm import BYTES_PER_SAMPLE
 from antiphon.engines.base import CallContext, EngineInfo, parse_options
 from antiphon.engines.openai_http import (
     EndpointOptions,
+    due_s_of,
     ensure_success,
+    next_before,
     open_client,
     probe,
     sse_events,
@@ -102,7 +104,7 @@ class OpenAiStt:
         if len(pcm) < _LEAST_SAMPLES * BYTES_PER_SAMPLE:
             yield Transcript("", is_final=True)
             return
-        due_s = _due_s(context.deadline_s)
+        due_s = due_s_of(context.deadline_s)
         with translate_errors(_NAME):
             async with asyncio.timeout_at(due_s):
                 response = await self._client.send(self._request(bytes(pcm), options), stream=True)
@@ -141,7 +143,7 @@ async def _transcripts(response: httpx.Response, due_s: float | None) -> AsyncGe
     text = ""
     events = sse_events(response, _NAME)
     async with aclosing(events):
-        while (event := await _next(events, due_s)) is not None:
+        while (event := await next_before(due_s, events)) is not None:
             body = _BODY.decode(event)
             if body.text is not None:
                 yield _final(body)
@@ -151,16 +153,6 @@ async def _transcripts(response: httpx.Response, due_s: float | None) -> AsyncGe
                 due_s = None
                 yield Transcript(text.lstrip(), is_final=False)
     yield _final(_Body(text=text or None))
-
-
-async def _next(events: AsyncGenerator[bytes, None], due_s: float | None) -> bytes | None:
-    async with asyncio.timeout_at(due_s):
-        return await anext(events, None)
-
-
-def _due_s(deadline_s: float | None) -> float | None:
-    """On the loop's clock."""
-    return None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
 
 
 def _final(body: _Body) -> Transcript:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import httpx
 import msgspec
@@ -12,7 +12,16 @@ import msgspec
 from antiphon.audio.pcm import BYTES_PER_SAMPLE
 from antiphon.engines.base import CallContext, EngineInfo, parse_options
 from antiphon.engines.errors import EngineError, EngineSettingsError
-from antiphon.engines.openai_http import EndpointOptions, ensure_success, open_client, probe, translate_errors
+from antiphon.engines.openai_http import (
+    EndpointOptions,
+    body_chunks,
+    due_s_of,
+    ensure_success,
+    next_before,
+    open_client,
+    probe,
+    translate_errors,
+)
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.speech import Clause, SpokenAudio
 
@@ -116,8 +125,7 @@ class _Answer:
     async def pieces(self, requests: "_Requests") -> AsyncGenerator[SpokenAudio, None]:
         """Whole samples, however the network cut them; half a sample at the end is dropped."""
         rest = b""
-        # httpx declares less than it returns: this is a generator, which must be closed.
-        chunks = cast(AsyncGenerator[bytes, None], self.response.aiter_bytes())
+        chunks = body_chunks(self.response)
         is_first = True
         async with aclosing(chunks):
             while (chunk := await requests.within_deadline(chunks)) is not None:
@@ -176,8 +184,7 @@ class _Requests:
 
     async def within_deadline(self, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
         with translate_errors(_NAME):
-            async with asyncio.timeout_at(self.due_s):
-                return await anext(chunks, None)
+            return await next_before(self.due_s, chunks)
 
     async def aclose(self) -> None:
         """Close what was asked for and is not delivered."""
@@ -191,7 +198,7 @@ class _Requests:
 
     async def _open(self, spoken: str, start: int, end: int) -> _Answer:
         if self._deadline_s is not None:
-            self.due_s = asyncio.get_running_loop().time() + self._deadline_s
+            self.due_s = due_s_of(self._deadline_s)
             self._deadline_s = None
         body = {**self._parameters, "input": spoken}
         request = self._client.build_request("POST", "audio/speech", json=body)
