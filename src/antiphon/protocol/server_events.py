@@ -189,7 +189,8 @@ class TranscriptionError(Wire, kw_only=True, frozen=True):
     type: str
     code: str | None
     message: str
-    param: str | None = None
+    param: str | Absent = UNSET
+    """Never null: the JavaScript Agents SDK drops the event then."""
 
 
 class ConversationItemInputAudioTranscriptionDelta(
