@@ -83,19 +83,22 @@ def test_a_wrong_key_in_a_subprotocol_is_told_over_the_open_socket(run_server: A
 
 
 @pytest.mark.parametrize(
-    ("query", "kind"),
+    ("query", "kind", "model"),
     [
-        ("", "realtime"),
-        ("?model=some-model-of-mine", "realtime"),
-        ("?intent=conversation&model=m", "realtime"),
-        ("?intent=transcription", "transcription"),
-        ("?intent=transcription&model=whisper-1", "transcription"),
+        ("", "realtime", "gpt-realtime"),
+        ("?model=some-model-of-mine", "realtime", "some-model-of-mine"),
+        ("?intent=conversation&model=m", "realtime", "m"),
+        ("?intent=transcription", "transcription", "whisper-1"),
+        ("?intent=transcription&model=gpt-4o-transcribe", "transcription", "gpt-4o-transcribe"),
     ],
 )
-def test_the_query_says_what_kind_of_session_begins(run_server: Any, query: str, kind: str) -> None:
+def test_the_query_says_what_kind_of_session_begins(run_server: Any, query: str, kind: str, model: str) -> None:
     async def scenario(server: Any) -> None:
         async with server.connect(query) as socket:
-            assert (await _first(socket))["session"]["type"] == kind
+            session = (await _first(socket))["session"]
+            assert session["type"] == kind
+            shown = session["model"] if kind == "realtime" else session["audio"]["input"]["transcription"]["model"]
+            assert shown == model
 
     run_server(scenario)
 

@@ -19,6 +19,7 @@ from antiphon.vocabulary.llm import LlmCapabilities
 
 __all__ = [
     "DEFAULT_INSTRUCTIONS",
+    "DEFAULT_TRANSCRIPTION_MODEL",
     "DEFAULT_VOICE",
     "PCM_24K",
     "SessionConfig",
@@ -71,11 +72,13 @@ def realtime_session(
     )
 
 
-def transcription_session(*, id: str, created_at_unix_s: int, max_s: float) -> TranscriptionSession:
-    """The default session object of a connection that only transcribes."""
+def transcription_session(
+    *, id: str, created_at_unix_s: int, max_s: float, model: str = DEFAULT_TRANSCRIPTION_MODEL
+) -> TranscriptionSession:
+    """The default session object of a connection that only transcribes, with ``model``."""
     audio = AudioInput(
         format=PCM_24K,
-        transcription=InputTranscription(model=DEFAULT_TRANSCRIPTION_MODEL),
+        transcription=InputTranscription(model=model),
         turn_detection=ServerVad(),
     )
     return TranscriptionSession(

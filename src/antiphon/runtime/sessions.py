@@ -155,7 +155,9 @@ class Sessions:
         limits = self._settings.limits
         session: SessionObject
         if opening.kind == "transcription":
-            session = transcription_session(id=new_id("sess"), created_at_unix_s=now, max_s=limits.session_max_s)
+            session = transcription_session(
+                id=new_id("sess"), created_at_unix_s=now, max_s=limits.session_max_s, model=opening.model
+            )
         else:
             session = realtime_session(
                 id=new_id("sess"),

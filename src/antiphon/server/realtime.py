@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
+from antiphon.core.config import DEFAULT_TRANSCRIPTION_MODEL
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.sessions import Admission, Opening
@@ -89,15 +90,16 @@ def _opening(context: Context, socket: WebSocket) -> Opening:
         if intent not in _INTENTS:
             message = "Invalid value for 'intent': supported is 'transcription'."
             raise ApiError(400, message, code="invalid_value", param="intent")
-        model = query.get("model") or DEFAULT_MODEL
+        # With both an intent and a model, the model is that of the transcription.
+        transcribes = intent == "transcription"
+        model = query.get("model") or (DEFAULT_TRANSCRIPTION_MODEL if transcribes else DEFAULT_MODEL)
         if len(model) > _MODEL_MAX_CHARS or not model.isprintable():
             raise ApiError(400, "Invalid value for 'model'.", code="invalid_value", param="model")
     except ApiError:
         _count_refusal(context, socket, "bad_request")
         raise
     return Opening(
-        # With both an intent and a model, the model is that of the transcription.
-        kind="transcription" if intent == "transcription" else "realtime",
+        kind="transcription" if transcribes else "realtime",
         model=model,
         connection_id=_connection_id(socket),
     )
