@@ -184,8 +184,8 @@ def _merged_transcription(
     base = current or InputTranscription(model=DEFAULT_TRANSCRIPTION_MODEL)
     return InputTranscription(
         model=given(sent.model, base.model),
-        language=_replaced(base.language, sent.language, None),
-        prompt=_replaced(base.prompt, sent.prompt, None),
+        language=_replaced(base.language, sent.language, None) or None,
+        prompt=_replaced(base.prompt, sent.prompt, None) or None,
         languages=_replaced(base.languages, sent.languages, UNSET),
         keywords=_replaced(base.keywords, sent.keywords, UNSET),
         delay=_replaced(base.delay, sent.delay, UNSET),
