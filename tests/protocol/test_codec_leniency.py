@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from antiphon.protocol.base import UNSET
 from antiphon.protocol.client_events import ClientEvent, ConversationItemCreate, SessionUpdate
-from antiphon.protocol.codec import decode_client_event, encode_client_event
+from antiphon.protocol.codec import decode_client_event, decode_server_event, encode_client_event
 from antiphon.protocol.items import InputAudio, Message
+from antiphon.protocol.server_events import ConversationItemDone
 from antiphon.protocol.session_config import FunctionTool, RealtimeSessionUpdate
 from antiphon.testing.wire_strategies import client_events, json_values
 
@@ -125,6 +126,22 @@ def test_null_is_absent_in_items() -> None:
     assert event == ConversationItemCreate(item=Message(role="user", content=[InputAudio()]))
     sent_back = json.loads(encode_client_event(event))["item"]
     assert sent_back == {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": None}]}
+
+
+def test_null_is_absent_in_items_of_other_servers() -> None:
+    item: dict[str, Any] = {
+        "type": "message",
+        "role": "assistant",
+        "id": "item_1",
+        "status": None,
+        "phase": None,
+        "content": [],
+    }
+    event = decode_server_event(
+        json.dumps({"type": "conversation.item.done", "event_id": "event_1", "previous_item_id": None, "item": item})
+    )
+    assert isinstance(event, ConversationItemDone)
+    assert event.item == Message(role="assistant", id="item_1", content=[])
 
 
 @pytest.mark.parametrize("previous_item_id", ["", "root", None, "item_1"])

@@ -96,7 +96,6 @@ def _completed(item: Item, item_id: str, new_id: IdFactory) -> Item:
                 id=item_id,
                 status="incomplete" if item.status == "incomplete" else "completed",
                 object=UNSET,
-                phase=UNSET if item.phase is None else item.phase,
                 content=[_without_audio(part) for part in item.content],
             )
         case FunctionCall():
@@ -111,8 +110,6 @@ def _completed(item: Item, item_id: str, new_id: IdFactory) -> Item:
 def _without_audio(part: ContentPart) -> ContentPart:
     if isinstance(part, InputAudio):
         return structs.replace(part, audio=UNSET)
-    if isinstance(part, InputImage) and part.detail is None:
-        return structs.replace(part, detail=UNSET)
     return part
 
 

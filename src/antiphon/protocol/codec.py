@@ -15,7 +15,7 @@ from antiphon.protocol.base import UNSET
 from antiphon.protocol.checks import BASE64_CHARS_MAX, Check, Unknowns, compile_check
 from antiphon.protocol.client_events import ClientEvent, InputAudioBufferAppend, InputAudioBufferCommit
 from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.items import ContentPart, ResponseInputItem
+from antiphon.protocol.items import ContentPart, McpToolDescription, ResponseInputItem
 from antiphon.protocol.json_text import NESTING_MAX, parse_json_object, readable_event_id
 from antiphon.protocol.server_events import ServerEvent
 
@@ -32,7 +32,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-_ITEM_STRUCTS: Final = (*get_args(ResponseInputItem), *get_args(ContentPart))
+_ITEM_STRUCTS: Final = (*get_args(ResponseInputItem), *get_args(ContentPart), McpToolDescription)
 """In items null is absent: clients send back what they received with nulls added, and some cannot read such nulls."""
 
 _CLIENT_EVENT: Final = compile_check(ClientEvent, null_is_absent=_ITEM_STRUCTS)

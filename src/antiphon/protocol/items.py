@@ -1,11 +1,12 @@
 """Conversation items and their content parts. Source: API reference, "conversation.item.*".
 
-Absent fields are never sent as null: the JavaScript Agents SDK drops such items from its history.
+Absent fields are never sent as null: the JavaScript Agents SDK drops such items from its history. The
+codec takes a null that a peer sends for a field left out, so that none is ever held.
 """
 
 from typing import Any, Literal, TypeAlias
 
-from antiphon.protocol.base import UNSET, Absent, ItemId, Opt, Wire
+from antiphon.protocol.base import UNSET, Absent, ItemId, Wire
 
 __all__ = [
     "ContentPart",
@@ -51,7 +52,7 @@ class InputAudio(Wire, tag="input_audio", kw_only=True, frozen=True):
 
 class InputImage(Wire, tag="input_image", kw_only=True, frozen=True):
     image_url: str
-    detail: Opt[Literal["auto", "low", "high"]] = UNSET
+    detail: Literal["auto", "low", "high"] | Absent = UNSET
 
 
 class OutputText(Wire, tag="output_text", kw_only=True, frozen=True):
@@ -59,7 +60,7 @@ class OutputText(Wire, tag="output_text", kw_only=True, frozen=True):
 
 
 class OutputAudio(Wire, tag="output_audio", kw_only=True, frozen=True):
-    transcript: Opt[str] = UNSET
+    transcript: str | Absent = UNSET
     audio: bytes | Absent = UNSET
 
 
@@ -69,41 +70,41 @@ ContentPart: TypeAlias = InputText | InputAudio | InputImage | OutputText | Outp
 class Message(Wire, tag="message", kw_only=True, frozen=True):
     role: Role
     content: list[ContentPart]
-    id: ItemId | Absent | None = UNSET
-    status: Opt[ItemStatus] = UNSET
-    object: Opt[Object] = UNSET
-    phase: Opt[Literal["commentary", "final_answer"]] = UNSET
+    id: ItemId | Absent = UNSET
+    status: ItemStatus | Absent = UNSET
+    object: Object | Absent = UNSET
+    phase: Literal["commentary", "final_answer"] | Absent = UNSET
 
 
 class FunctionCall(Wire, tag="function_call", kw_only=True, frozen=True):
     name: str
     arguments: str
     """A JSON text."""
-    call_id: Opt[str] = UNSET
-    id: ItemId | Absent | None = UNSET
-    status: Opt[ItemStatus] = UNSET
-    object: Opt[Object] = UNSET
+    call_id: str | Absent = UNSET
+    id: ItemId | Absent = UNSET
+    status: ItemStatus | Absent = UNSET
+    object: Object | Absent = UNSET
 
 
 class FunctionCallOutput(Wire, tag="function_call_output", kw_only=True, frozen=True):
     call_id: str
     output: str
-    id: ItemId | Absent | None = UNSET
-    status: Opt[ItemStatus] = UNSET
-    object: Opt[Object] = UNSET
+    id: ItemId | Absent = UNSET
+    status: ItemStatus | Absent = UNSET
+    object: Object | Absent = UNSET
 
 
 class McpToolDescription(Wire, kw_only=True, frozen=True):
     name: str
     input_schema: Any
-    description: Opt[str] = UNSET
+    description: str | Absent = UNSET
     annotations: Any = UNSET
 
 
 class McpListTools(Wire, tag="mcp_list_tools", kw_only=True, frozen=True):
     server_label: str
     tools: list[McpToolDescription]
-    id: ItemId | Absent | None = UNSET
+    id: ItemId | Absent = UNSET
 
 
 class McpProtocolError(Wire, tag="protocol_error", kw_only=True, frozen=True):
@@ -127,24 +128,24 @@ class McpCall(Wire, tag="mcp_call", kw_only=True, frozen=True):
     server_label: str
     name: str
     arguments: str
-    id: ItemId | Absent | None = UNSET
-    approval_request_id: Opt[str] = UNSET
-    output: Opt[str] = UNSET
-    error: Opt[McpError] = UNSET
+    id: ItemId | Absent = UNSET
+    approval_request_id: str | Absent = UNSET
+    output: str | Absent = UNSET
+    error: McpError | Absent = UNSET
 
 
 class McpApprovalRequest(Wire, tag="mcp_approval_request", kw_only=True, frozen=True):
     server_label: str
     name: str
     arguments: str
-    id: ItemId | Absent | None = UNSET
+    id: ItemId | Absent = UNSET
 
 
 class McpApprovalResponse(Wire, tag="mcp_approval_response", kw_only=True, frozen=True):
     approval_request_id: str
     approve: bool
-    id: ItemId | Absent | None = UNSET
-    reason: Opt[str] = UNSET
+    id: ItemId | Absent = UNSET
+    reason: str | Absent = UNSET
 
 
 Item: TypeAlias = (
