@@ -43,7 +43,7 @@ VadState = Any
 class EngineInfo:
     name: str
     version: str = ""
-    """Version of the engine's model or library, for the banner and ``/healthz``."""
+    """Version of the engine's model or library, for the banner and ``/readyz``."""
     residual_ms: int = 700
     """How long computation may go on after a stream was closed."""
 

@@ -7,7 +7,7 @@ in front of shorter turns, zero mean and unit variance, Whisper's log-mel of sha
 import asyncio
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -33,7 +33,7 @@ _VARIANCE_FLOOR = 1e-7
 class SmartTurnOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model_path: str = ""
     """The model's file, or a directory that holds it; empty: the weights of the manifest."""
-    queue_limit: int = 16
+    queue_limit: Annotated[int, msgspec.Meta(ge=0)] = 16
     """Judgements that may wait for the engine's one thread; more are refused as overloaded."""
 
 
@@ -43,8 +43,6 @@ def create(options: Mapping[str, Any]) -> "SmartTurn":
     from antiphon import weights
 
     chosen = parse_options("smart_turn", options, SmartTurnOptions)
-    if chosen.queue_limit < 0:
-        raise EngineSettingsError("smart_turn: queue_limit must be 0 or more")
     try:
         path = weights.single_file(_MODEL, configured=chosen.model_path or None)
     except weights.WeightsError as error:
