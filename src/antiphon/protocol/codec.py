@@ -38,6 +38,7 @@ _ITEM_STRUCTS: Final = (*get_args(ResponseInputItem), *get_args(ContentPart), Mc
 _CLIENT_EVENT: Final = compile_check(ClientEvent, null_is_absent=_ITEM_STRUCTS)
 _HOT: Final = msgspec.json.Decoder(InputAudioBufferAppend | InputAudioBufferCommit)
 _ENCODER: Final = msgspec.json.Encoder()
+_APPEND_BYTES_MAX: Final = BASE64_CHARS_MAX // 4 * 3
 _NO_TYPE: Final = "The 'type' field is missing."
 
 
@@ -80,13 +81,11 @@ def encode_server_event(event: ServerEvent) -> bytes:
 
 def _plain_append(text: str | bytes) -> InputAudioBufferAppend | None:
     """The event, if this is an append of an ordinary shape; None sends the text down the exact path."""
-    if len(text) > BASE64_CHARS_MAX:
-        return None
     try:
         event = _HOT.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if type(event) is not InputAudioBufferAppend:
+    if type(event) is not InputAudioBufferAppend or len(event.audio) > _APPEND_BYTES_MAX:
         return None
     event_id = event.event_id
     expected = 8 if event_id is UNSET else 10 if event_id is None else 12
