@@ -6,11 +6,10 @@ import click
 
 from antiphon import weights
 from antiphon.cli import fetch_progress
-from antiphon.engines import registry
-from antiphon.engines.errors import EngineSettingsError
-from antiphon.engines.registry import EngineKind
+from antiphon.server.engines import plan_engines
+from antiphon.server.settings import Settings
 
-__all__ = ["models", "needed_by_default"]
+__all__ = ["models"]
 
 
 @click.group()
@@ -44,9 +43,9 @@ def fetch_models(names: Sequence[str], everything: bool) -> None:
     if names and everything:
         raise click.UsageError("give NAMES or --all, not both")
     try:
-        wanted = [model.name for model in weights.MODELS] if everything else list(names) or needed_by_default()
+        wanted = [model.name for model in weights.MODELS] if everything else names or plan_engines(Settings()).weights
         places = weights.fetch(wanted, progress=fetch_progress.for_stderr())
-    except (weights.WeightsError, EngineSettingsError) as trouble:
+    except weights.WeightsError as trouble:
         raise click.ClickException(str(trouble)) from trouble
     for name, place in places.items():
         click.echo(f"{name}\t{place}")
@@ -60,12 +59,3 @@ def print_path(name: str) -> None:
         click.echo(weights.directory(name))
     except weights.WeightsError as trouble:
         raise click.ClickException(str(trouble)) from trouble
-
-
-def needed_by_default() -> list[str]:
-    """Names of the models that the engines chosen by ``auto`` need with their default options."""
-    names: dict[str, None] = {}
-    for kind in EngineKind:
-        engine, _ = registry.choose(kind)
-        names.update(dict.fromkeys(registry.requirements(kind, engine).weights({})))
-    return list(names)
