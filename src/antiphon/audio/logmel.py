@@ -10,10 +10,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["HOP_SAMPLES", "SAMPLE_RATE_HZ", "WINDOW_SAMPLES", "log_mel"]
+__all__ = ["HOP_SAMPLES", "SAMPLE_RATE_HZ", "log_mel"]
 
 SAMPLE_RATE_HZ = 16_000
-WINDOW_SAMPLES = 400
+_WINDOW_SAMPLES = 400
 HOP_SAMPLES = 160
 
 _Spectrum = NDArray[np.float32]
@@ -38,8 +38,8 @@ def log_mel(samples: NDArray[np.float32], *, n_mels: int = 80) -> _Spectrum:
     frames = len(samples) // HOP_SAMPLES
     if frames == 0:
         return np.zeros((n_mels, 0), np.float32)
-    padded = np.pad(samples.astype(np.float32, copy=False), WINDOW_SAMPLES // 2, mode="reflect")
-    windows = sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES][:frames]
+    padded = np.pad(samples.astype(np.float32, copy=False), _WINDOW_SAMPLES // 2, mode="reflect")
+    windows = sliding_window_view(padded, _WINDOW_SAMPLES)[::HOP_SAMPLES][:frames]
     spectrum = np.fft.rfft(windows * _hann(), axis=1)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     decades = np.log10(np.maximum(_mel_power(power, n_mels), _POWER_FLOOR))
@@ -64,13 +64,13 @@ def _mel_power(power: _Spectrum, n_mels: int) -> _Spectrum:
 @cache
 def _hann() -> _Spectrum:
     """The periodic Hann window."""
-    return np.hanning(WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
+    return np.hanning(_WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
 
 
 @cache
 def _filters(n_mels: int) -> _Spectrum:
     """Triangular filters of equal area, shape (201, n_mels)."""
-    bins_hz = np.fft.rfftfreq(WINDOW_SAMPLES, d=1.0 / SAMPLE_RATE_HZ)
+    bins_hz = np.fft.rfftfreq(_WINDOW_SAMPLES, d=1.0 / SAMPLE_RATE_HZ)
     edges_hz = _mel_to_hz(np.linspace(0.0, _hz_to_mel(SAMPLE_RATE_HZ / 2), n_mels + 2))
     low, centre, high = (edges_hz[start : start + n_mels, np.newaxis] for start in range(3))
     rising = (bins_hz - low) / (centre - low)

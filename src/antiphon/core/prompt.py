@@ -41,10 +41,10 @@ from antiphon.vocabulary.llm import (
     UserMessage,
 )
 
-__all__ = ["INAUDIBLE", "assistant_text", "estimated_tokens", "fitting", "item_text", "messages_of"]
+__all__ = ["estimated_tokens", "fitting", "item_text", "messages_of"]
 
-INAUDIBLE = "(inaudible)"
-NO_RESULT = "No result yet."
+_INAUDIBLE = "(inaudible)"
+_NO_RESULT = "No result yet."
 _UNSEEN_IMAGE = "(the user shows an image, which you cannot see)"
 _TOKENS_PER_ITEM = 8
 _BYTES_PER_TOKEN = 3
@@ -140,7 +140,7 @@ class _Thread:
             case Message(role="user"):
                 self.messages.append(UserMessage(tuple(self._user_content(entry))))
             case Message():
-                if text := assistant_text(entry):
+                if text := _assistant_text(entry):
                     self.messages.append(AssistantMessage(text))
             case FunctionCall():
                 self._add_call(entry.item)
@@ -172,7 +172,7 @@ class _Thread:
         self.placed.add(call_id)
         tool_call = ToolCall(call_id, call.name, _legal_arguments(call.arguments))
         self.messages.append(AssistantMessage(tool_calls=(tool_call,)))
-        self.messages.append(ToolMessage(call_id, call.name, NO_RESULT if result is None else result.output))
+        self.messages.append(ToolMessage(call_id, call.name, _NO_RESULT if result is None else result.output))
 
     def _add_stray_result(self, result: FunctionCallOutput) -> None:
         belongs = result.call_id in self.calls and self.results[result.call_id] is result
@@ -189,7 +189,7 @@ def _legal_arguments(arguments: str) -> str:
     return arguments if legal else "{}"
 
 
-def assistant_text(entry: Entry) -> str:
+def _assistant_text(entry: Entry) -> str:
     """What an assistant message said; where its audio was cut short, what can have been heard of it."""
     text = item_text(entry)
     playout = entry.playout
@@ -204,7 +204,7 @@ def _part_text(part: ContentPart) -> str:
         case InputText(text=text) | OutputText(text=text):
             return text
         case InputAudio(transcript=transcript):
-            return transcript or INAUDIBLE
+            return transcript or _INAUDIBLE
         case OutputAudio(transcript=transcript):
             return given(transcript, "")
         case InputImage():

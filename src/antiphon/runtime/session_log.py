@@ -17,9 +17,9 @@ from antiphon.core.inputs import Input
 from antiphon.core.limits import Limits
 from antiphon.protocol.errors import ProtocolError
 
-__all__ = ["VERSION", "Call", "Header", "LogError", "encode_call", "encode_header", "read_log"]
+__all__ = ["Call", "Header", "LogError", "encode_call", "encode_header", "read_log"]
 
-VERSION: Final = 1
+_VERSION: Final = 1
 """Of the format and of the core's inputs; a log of another version is refused."""
 _TICK: Final = "tick"
 _KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in get_args(Input)}
@@ -52,7 +52,7 @@ class Call:
 
 def encode_header(header: Header) -> bytes:
     """``header`` as a line, without its end."""
-    plain = {"antiphon_log": VERSION, "header": _plain(header, with_audio=False)}
+    plain = {"antiphon_log": _VERSION, "header": _plain(header, with_audio=False)}
     return msgspec.json.encode(plain)
 
 
@@ -86,8 +86,8 @@ def _decode_header(line: bytes) -> Header:
         version = plain["antiphon_log"]
     except (msgspec.MsgspecError, TypeError, KeyError) as error:
         raise LogError("This is not the log of a session.") from error
-    if version != VERSION:
-        raise LogError(f"The log has version {version}, this program reads version {VERSION}.")
+    if version != _VERSION:
+        raise LogError(f"The log has version {version}, this program reads version {_VERSION}.")
     return cast("Header", _typed(plain.get("header"), Header, 1))
 
 

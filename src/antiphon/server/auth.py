@@ -15,7 +15,7 @@ from antiphon.server.hosts import is_loopback, split_host
 __all__ = ["REALTIME_SUBPROTOCOL", "Keyring", "PresentedKey", "is_local_request", "presented_key", "require_key"]
 
 REALTIME_SUBPROTOCOL = "realtime"
-KEY_SUBPROTOCOL = "openai-insecure-api-key."
+_KEY_SUBPROTOCOL = "openai-insecure-api-key."
 _SENT_FOR_OTHERS = (
     "forwarded",
     "x-forwarded-for",
@@ -67,8 +67,8 @@ def presented_key(headers: Headers, subprotocols: Sequence[str] = ()) -> Present
         scheme, _, key = authorization.strip().partition(" ")
         return PresentedKey(key.strip() if scheme.lower() == "bearer" and key.strip() else None, "header")
     for offered in subprotocols:
-        if offered.startswith(KEY_SUBPROTOCOL):
-            return PresentedKey(offered.removeprefix(KEY_SUBPROTOCOL), "subprotocol")
+        if offered.startswith(_KEY_SUBPROTOCOL):
+            return PresentedKey(offered.removeprefix(_KEY_SUBPROTOCOL), "subprotocol")
     return PresentedKey(None, "nowhere")
 
 

@@ -21,7 +21,7 @@ from antiphon.server.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["Certificate", "certificate_of", "self_signed", "state_folder", "tls_context"]
+__all__ = ["Certificate", "certificate_of", "self_signed", "tls_context"]
 
 _VALID_DAYS = 365
 _RENEW_DAYS = 30
@@ -40,7 +40,7 @@ def certificate_of(settings: Settings) -> Certificate | None:
     """The certificate that the settings ask for, made if need be; None without TLS."""
     if settings.tls_self_signed:
         names = ("localhost", "127.0.0.1", "::1", settings.host, socket.gethostname(), *settings.allowed_hosts)
-        return self_signed([name for name in names if name and not is_wildcard(name)], state_folder() / "tls")
+        return self_signed([name for name in names if name and not is_wildcard(name)], _state_folder() / "tls")
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return Certificate(settings.tls_cert, settings.tls_key)
@@ -61,7 +61,7 @@ def tls_context(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
-def state_folder() -> Path:
+def _state_folder() -> Path:
     """Where the server keeps what it makes: ``$XDG_STATE_HOME/antiphon``, or ``~/.local/state/antiphon``."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "antiphon"

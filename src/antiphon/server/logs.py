@@ -11,16 +11,16 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["CLIENT_TEXT_MAX", "StructuredFormatter", "configure_logging", "escaped", "log_line"]
+__all__ = ["StructuredFormatter", "configure_logging", "escaped", "log_line"]
 
-CLIENT_TEXT_MAX = 128
+_CLIENT_TEXT_MAX = 128
 _FIELDS = "antiphon_fields"
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _QUIET = {"uvicorn": logging.ERROR, "httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.WARNING}
 """Loggers that would repeat addresses, queries or each stray request at lower levels."""
 
 
-def escaped(text: str, limit: int = CLIENT_TEXT_MAX) -> str:
+def escaped(text: str, limit: int = _CLIENT_TEXT_MAX) -> str:
     """Foreign text fit for a log: printable ASCII, everything else escaped, at most ``limit`` characters."""
     shown = text[:limit].encode("unicode_escape").decode("ascii")
     return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 3] + "..."

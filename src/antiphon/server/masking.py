@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-__all__ = ["is_secret_name", "mask"]
+__all__ = ["mask"]
 
 _MASKED = "***"
 _SECRET_WORDS = ("key", "token", "password", "secret", "authorization", "credential")
@@ -15,7 +15,7 @@ _NO_SECRETS = ("tls_key",)
 """Names that only look secret: a path may be shown."""
 
 
-def is_secret_name(name: str) -> bool:
+def _is_secret_name(name: str) -> bool:
     """Whether a setting of this name is never to be shown."""
     return name not in _NO_SECRETS and any(word in name.lower() for word in _SECRET_WORDS)
 
@@ -26,7 +26,7 @@ def mask(name: str, value: Any) -> Any:
         return {key: mask(key, inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
         return [mask(name, inner) for inner in value]
-    if isinstance(value, SecretStr) or (is_secret_name(name) and not isinstance(value, bool) and value):
+    if isinstance(value, SecretStr) or (_is_secret_name(name) and not isinstance(value, bool) and value):
         return _MASKED
     if isinstance(value, str):
         return _URL_SECRET.sub(rf"\g<name>={_MASKED}", _URL_PASSWORD.sub(rf"\g<before>:{_MASKED}@", value))

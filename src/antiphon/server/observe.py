@@ -15,13 +15,13 @@ from antiphon.server.logs import escaped, log_line
 from antiphon.server.loop_lag import LAG_BUCKETS_S
 from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
 
-__all__ = ["ERROR_CODES", "REFUSALS", "ServerObserver"]
+__all__ = ["ERROR_CODES", "ServerObserver"]
 
 _LOG = logging.getLogger(__name__)
 
-REFUSALS = ("invalid_api_key", "capacity", "not_ready", "bad_request", "host_not_allowed", "origin_not_allowed")
-OUTCOMES: tuple[str, ...] = get_args(Outcome)
-STATUSES = ("completed", "cancelled", "failed", "incomplete")
+_REFUSALS = ("invalid_api_key", "capacity", "not_ready", "bad_request", "host_not_allowed", "origin_not_allowed")
+_OUTCOMES: tuple[str, ...] = get_args(Outcome)
+_STATUSES = ("completed", "cancelled", "failed", "incomplete")
 STAGES = ("committed", "transcript", "first_text", "first_audio", "done")
 ERROR_CODES = (
     "array_above_max_length",
@@ -59,15 +59,15 @@ class ServerObserver:
         self.registry = registry = Registry()
         self._openings: dict[str, tuple[Opening, str]] = {}
         self._sessions = registry.counter(
-            "antiphon_sessions_total", "Sessions ended, by outcome.", {"outcome": OUTCOMES}
+            "antiphon_sessions_total", "Sessions ended, by outcome.", {"outcome": _OUTCOMES}
         )
         self._session_s = registry.histogram(
             "antiphon_session_seconds", "Length of sessions.", buckets=_SESSION_BUCKETS_S
         )
         self._refusals = registry.counter(
-            "antiphon_refusals_total", "Handshakes and requests refused, by reason.", {"reason": REFUSALS}
+            "antiphon_refusals_total", "Handshakes and requests refused, by reason.", {"reason": _REFUSALS}
         )
-        self._turns = registry.counter("antiphon_turns_total", "Responses ended, by status.", {"status": STATUSES})
+        self._turns = registry.counter("antiphon_turns_total", "Responses ended, by status.", {"status": _STATUSES})
         self._turn_s = registry.histogram(
             "antiphon_turn_seconds",
             "From the last voiced sample (or the request) until a stage of the turn.",
@@ -85,7 +85,7 @@ class ServerObserver:
             "antiphon_event_loop_lag_seconds", "How late timers of the event loop fire.", buckets=LAG_BUCKETS_S
         )
         registry.gauge("antiphon_process_cpu_seconds", "CPU time of this process.", read=time.process_time)
-        registry.gauge("antiphon_process_resident_bytes", "Memory of this process.", read=resident_bytes)
+        registry.gauge("antiphon_process_resident_bytes", "Memory of this process.", read=_resident_bytes)
 
     def watch(self, engines: Mapping[EngineKind, Engine], active: Callable[[], int]) -> None:
         """Add the gauges of what exists only once the engines and sessions do."""
@@ -171,7 +171,7 @@ class ServerObserver:
         _LOG.error("session_fault", exc_info=error, extra={"antiphon_fields": {"session": session_id}})
 
 
-def resident_bytes() -> float:
+def _resident_bytes() -> float:
     """Memory of this process now, or (without a proc file system) at its most."""
     try:
         import resource  # not there on Windows

@@ -20,7 +20,7 @@ from antiphon.server.logs import escaped
 
 __all__ = ["BrowserRules", "OriginPolicy"]
 
-REQUEST_ID = "X-Request-Id"
+_REQUEST_ID = "X-Request-Id"
 _METHODS = "GET, POST, DELETE, OPTIONS"
 _HEADERS = frozenset(
     {
@@ -36,7 +36,7 @@ _HEADERS = frozenset(
     }
 )
 _HEADER_PREFIX = "x-stainless-"
-_EXPOSED = f"Location, {REQUEST_ID}"
+_EXPOSED = f"Location, {_REQUEST_ID}"
 _PREFLIGHT_MAX_AGE_S = 600
 _ANSWER_STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
@@ -140,7 +140,7 @@ def _preflight(headers: Headers) -> Response:
 
 
 def _cors_headers(allowed: str, request_id: str) -> Sequence[tuple[str, str]]:
-    headers = [(REQUEST_ID, request_id)]
+    headers = [(_REQUEST_ID, request_id)]
     if allowed:
         headers += [("Access-Control-Allow-Origin", allowed), ("Access-Control-Expose-Headers", _EXPOSED)]
     return headers

@@ -26,10 +26,10 @@ from antiphon.server.runtime_values import runtime_engines, runtime_settings
 from antiphon.server.settings import Settings
 from antiphon.server.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 
-__all__ = ["FRAME_MAX_BYTES", "serve"]
+__all__ = ["serve"]
 
 _LOG = logging.getLogger(__name__)
-FRAME_MAX_BYTES = 16 * 1024 * 1024
+_FRAME_MAX_BYTES = 16 * 1024 * 1024
 """Largest message a client may send: an append of 15 MiB of base64 text fits in."""
 _PING_INTERVAL_S = 20.0
 _PING_TIMEOUT_S = 60.0
@@ -162,7 +162,7 @@ def _uvicorn_config(settings: Settings, app: ASGIApp, tls: ssl.SSLContext | None
         app,
         http=HttpProtocol,
         ws=WebSocketProtocol,
-        ws_max_size=FRAME_MAX_BYTES,
+        ws_max_size=_FRAME_MAX_BYTES,
         ws_ping_interval=_PING_INTERVAL_S,
         ws_ping_timeout=_PING_TIMEOUT_S,
         # Base64 audio hardly shrinks, and a compressor costs each connection memory and latency.

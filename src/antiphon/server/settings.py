@@ -37,17 +37,17 @@ __all__ = [
     "load_settings",
 ]
 
-PREFIX = "ANTIPHON_"
-CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-OTHER_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}CACHE_DIR", f"{PREFIX}PYTHON", f"{PREFIX}INSTALL_S")
+_PREFIX = "ANTIPHON_"
+_CONFIG_VARIABLE = f"{_PREFIX}CONFIG"
+_OTHER_VARIABLES = (_CONFIG_VARIABLE, f"{_PREFIX}CACHE_DIR", f"{_PREFIX}PYTHON", f"{_PREFIX}INSTALL_S")
 """Variables that are no settings: where things are, and those of the project's own scripts."""
-DEFAULT_FILE = "antiphon.toml"
-SECTIONS = tuple(EngineKind)
+_DEFAULT_FILE = "antiphon.toml"
+_SECTIONS = tuple(EngineKind)
 _LIMITS = Limits()
 _RUNTIME = RuntimeSettings()
 _PATIENCE = _RUNTIME.resilience
 _NO_NEAREST = "; `antiphon config show` lists all settings"
-MIB = 1024 * 1024
+_MIB = 1024 * 1024
 
 
 def _split_commas(value: Any) -> Any:
@@ -56,8 +56,8 @@ def _split_commas(value: Any) -> Any:
     return value
 
 
-Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_commas)]
+_Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+_Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_commas)]
 
 
 class EngineSection(BaseModel):
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     """All settings of a server process. Build it with ``load_settings``."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
     host: str = Field(
@@ -137,15 +137,15 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(default=None, description="Private key (PEM) of `tls_cert`.")
     tls_self_signed: bool = Field(default=False, description="Make and keep a certificate of our own.")
-    api_keys: Secrets = Field(
+    api_keys: _Secrets = Field(
         default=(), description="Accepted keys (comma-separated). None: any key, on loopback only."
     )
-    allowed_hosts: Texts = Field(default=(), description="Names in `Host` that are ours, beside loopback.")
-    allowed_origins: Texts = Field(
+    allowed_hosts: _Texts = Field(default=(), description="Names in `Host` that are ours, beside loopback.")
+    allowed_origins: _Texts = Field(
         default=(),
         description="Web origins that may call. Without keys: beside loopback ones. With keys: empty means all.",
     )
-    trusted_proxies: Texts = Field(
+    trusted_proxies: _Texts = Field(
         default=(), description="Addresses or networks whose `X-Forwarded-*` headers are believed."
     )
     max_sessions: int = Field(
@@ -162,19 +162,19 @@ class Settings(BaseSettings):
         default=_RUNTIME.partials, description="Make partial transcripts while somebody speaks (costs computation)."
     )
     session_audio_bytes: int = Field(
-        default=_LIMITS.audio_bytes, ge=MIB, description="Audio kept in memory by one session."
+        default=_LIMITS.audio_bytes, ge=_MIB, description="Audio kept in memory by one session."
     )
     process_audio_bytes: int = Field(
-        default=_RUNTIME.process_audio_bytes, ge=MIB, description="Audio kept in memory by all sessions."
+        default=_RUNTIME.process_audio_bytes, ge=_MIB, description="Audio kept in memory by all sessions."
     )
     decode_bytes: int = Field(
         default=_RUNTIME.decode_budget_bytes,
-        ge=16 * MIB,
+        ge=16 * _MIB,
         description="Large events being decoded at a time, all sessions.",
     )
     outbox_bytes: int = Field(
         default=_RUNTIME.outbox_bytes,
-        ge=MIB,
+        ge=_MIB,
         description="Events waiting for a client that reads too slowly; then it is closed.",
     )
     events_per_s: float = Field(
@@ -237,7 +237,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None
     sources = {
         "flags": flags,
         "environment": EnvSettingsSource(Settings)(),
-        path.name if path else DEFAULT_FILE: _read_file(path),
+        path.name if path else _DEFAULT_FILE: _read_file(path),
     }
     merged: dict[str, Any] = {}
     for name, values in reversed(sources.items()):
@@ -268,9 +268,9 @@ def _nested(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _named_file() -> Path | None:
-    if named := os.environ.get(CONFIG_VARIABLE):
+    if named := os.environ.get(_CONFIG_VARIABLE):
         return Path(named)
-    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+    return Path(_DEFAULT_FILE) if Path(_DEFAULT_FILE).is_file() else None
 
 
 def _read_file(path: Path | None) -> Mapping[str, Any]:
@@ -292,7 +292,7 @@ def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
         below = merged.get(key)
         if not isinstance(value, Mapping) or not isinstance(below, Mapping):
             merged[key] = value
-        elif key in SECTIONS and "engine" in below and value.get("engine", below["engine"]) != below["engine"]:
+        elif key in _SECTIONS and "engine" in below and value.get("engine", below["engine"]) != below["engine"]:
             merged[key] = dict(value)
         else:
             merged[key] = {**below, **value}
@@ -304,7 +304,7 @@ def _use_openai_variables(merged: dict[str, Any]) -> None:
 
     The key goes with that address only: it is never sent to a server that the settings name.
     """
-    for name in SECTIONS:
+    for name in _SECTIONS:
         section = merged.get(name, {})
         if section.get("engine") != "openai" or "base_url" in section:
             continue
@@ -313,26 +313,26 @@ def _use_openai_variables(merged: dict[str, Any]) -> None:
 
 
 def _check_environment(environ: Mapping[str, str]) -> None:
-    known = {f"{PREFIX}{name.upper().replace('.', '__')}" for name, _ in known_names()}.union(OTHER_VARIABLES)
+    known = {f"{_PREFIX}{name.upper().replace('.', '__')}" for name, _ in known_names()}.union(_OTHER_VARIABLES)
     for variable in environ:
-        if not variable.upper().startswith(PREFIX) or variable.upper() in known:
+        if not variable.upper().startswith(_PREFIX) or variable.upper() in known:
             continue
-        section, separator, option = variable.upper().removeprefix(PREFIX).partition("__")
-        if section.lower() in SECTIONS and separator and option:
+        section, separator, option = variable.upper().removeprefix(_PREFIX).partition("__")
+        if section.lower() in _SECTIONS and separator and option:
             continue
         raise SettingsError(f"environment: {variable} is not a setting{_nearest_variable(variable.upper(), known)}")
 
 
 def _nearest_variable(variable: str, known: set[str]) -> str:
-    for section in SECTIONS:
+    for section in _SECTIONS:
         # A single underscore after the section is the commonest slip, and its mending is certain.
-        start = f"{PREFIX}{section.upper()}_"
+        start = f"{_PREFIX}{section.upper()}_"
         if variable.startswith(start):
             return f"; did you mean {start}_{variable.removeprefix(start)}?"
     nearest = difflib.get_close_matches(
-        variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1
+        variable.removeprefix(_PREFIX), [name.removeprefix(_PREFIX) for name in known], n=1
     )
-    return f"; did you mean {PREFIX}{nearest[0]}?" if nearest else _NO_NEAREST
+    return f"; did you mean {_PREFIX}{nearest[0]}?" if nearest else _NO_NEAREST
 
 
 def _check_keys(source: str, values: Mapping[str, Any], model: type[BaseModel], above: str = "") -> None:
@@ -341,7 +341,7 @@ def _check_keys(source: str, values: Mapping[str, Any], model: type[BaseModel], 
         if field is None:
             if model.model_config.get("extra") == "allow":
                 continue
-            known = list(model.model_fields) if above else [name for name, _ in known_names()] + list(SECTIONS)
+            known = list(model.model_fields) if above else [name for name, _ in known_names()] + list(_SECTIONS)
             raise SettingsError(f"{source}: {above}{key} is not a setting{_did_you_mean(key, known, above)}")
         nested = _nested(field)
         if nested is not None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 __all__ = ["ApiShapes", "api_shapes", "assert_valid_server_event", "complaints_about_server_event"]
 
-FRAME_BYTES_MAX: Final = 2**20
+_FRAME_BYTES_MAX: Final = 2**20
 """Some clients close the connection at a larger frame."""
 _RETRIEVED_FRAME_BYTES_MAX: Final = 16 * 2**20
 
@@ -158,7 +158,7 @@ def complaints_about_server_event(payload: Mapping[str, Any]) -> list[str]:
 
 
 def _frame_complaints(payload: Mapping[str, Any]) -> Iterator[str]:
-    limit = _RETRIEVED_FRAME_BYTES_MAX if payload.get("type") == "conversation.item.retrieved" else FRAME_BYTES_MAX
+    limit = _RETRIEVED_FRAME_BYTES_MAX if payload.get("type") == "conversation.item.retrieved" else _FRAME_BYTES_MAX
     size_bytes = len(json.dumps(payload, ensure_ascii=False).encode())
     if size_bytes > limit:
         yield f"a frame of {size_bytes} bytes; at most {limit} reach every client"

@@ -16,7 +16,7 @@ from typing import Any
 
 from antiphon.weights.manifest import File, Model
 
-__all__ = ["is_verified", "model_directory", "record", "root", "sha256_of"]
+__all__ = ["is_verified", "model_directory", "record", "root"]
 
 _PIECE_BYTES = 1 << 20
 
@@ -53,7 +53,7 @@ def is_verified(model: Model, file: File, path: Path, *, rehash: bool = False) -
         return False
     if not rehash and _records(model).get(str(path)) == _fingerprint(file, found):
         return True
-    if sha256_of(path) != file.sha256:
+    if _sha256_of(path) != file.sha256:
         _forget(model, path)
         return False
     record(model, file, path)
@@ -80,7 +80,7 @@ def _write(model: Model, records: Mapping[str, Any]) -> None:
         scratch.replace(marker)
 
 
-def sha256_of(path: Path) -> str | None:
+def _sha256_of(path: Path) -> str | None:
     """Hash of a file in hexadecimal; None if it cannot be read."""
     digest = hashlib.sha256()
     try:

@@ -20,7 +20,7 @@ _ATTEMPTS = 5
 _TROUBLES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, ImportError)
 """What httpx raises for a bad network, a bad proxy setting, or a proxy kind that it has no package for."""
 
-Opened = httpx.Response | Exception
+_Opened = httpx.Response | Exception
 
 
 class HubError(WeightsError):
@@ -127,12 +127,12 @@ class _Opening:
         self._timeout = timeout
         self._url = url
         self._headers = headers
-        self._results: queue.SimpleQueue[Opened] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[_Opened] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._abandoned = False
         threading.Thread(target=self._run, name="weights-hub", daemon=True).start()
 
-    def wait(self, timeout_s: float) -> Opened | None:
+    def wait(self, timeout_s: float) -> _Opened | None:
         """What came of it; None if nothing did in time."""
         with suppress(queue.Empty):
             return self._results.get(timeout=timeout_s)
@@ -153,7 +153,7 @@ class _Opening:
         if self.client is not None:
             self.client.close()
 
-    def _request(self) -> Opened:
+    def _request(self) -> _Opened:
         try:
             if self.client is None:
                 self.client = httpx.Client(timeout=self._timeout, follow_redirects=True)

