@@ -24,37 +24,37 @@ class ByteBudget:
         return self._held
 
     @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        size = min(size, self._max_bytes)
-        await self._take(size)
+    async def hold(self, size_bytes: int) -> AsyncIterator[None]:
+        size_bytes = min(size_bytes, self._max_bytes)
+        await self._take(size_bytes)
         try:
             yield
         finally:
-            self._give_back(size)
+            self._give_back(size_bytes)
 
-    async def _take(self, size: int) -> None:
-        if not self._waiting and self._held + size <= self._max_bytes:
-            self._held += size
+    async def _take(self, size_bytes: int) -> None:
+        if not self._waiting and self._held + size_bytes <= self._max_bytes:
+            self._held += size_bytes
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        self._waiting.append((size_bytes, turn))
         try:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():
-                self._give_back(size)  # its turn had come in the same step
-            elif (size, turn) in self._waiting:
-                self._waiting.remove((size, turn))
+                self._give_back(size_bytes)  # its turn had come in the same step
+            elif (size_bytes, turn) in self._waiting:
+                self._waiting.remove((size_bytes, turn))
                 self._admit()
             raise
 
-    def _give_back(self, size: int) -> None:
-        self._held -= size
+    def _give_back(self, size_bytes: int) -> None:
+        self._held -= size_bytes
         self._admit()
 
     def _admit(self) -> None:
         while self._waiting and self._held + self._waiting[0][0] <= self._max_bytes:
-            size, turn = self._waiting.popleft()
+            size_bytes, turn = self._waiting.popleft()
             if not turn.cancelled():
-                self._held += size
+                self._held += size_bytes
                 turn.set_result(None)

@@ -20,10 +20,10 @@ _QUIET = {"uvicorn": logging.ERROR, "httpx": logging.WARNING, "httpcore": loggin
 """Loggers that would repeat addresses, queries or each stray request at lower levels."""
 
 
-def escaped(text: str, limit: int = _CLIENT_TEXT_MAX) -> str:
-    """Foreign text fit for a log: printable ASCII, everything else escaped, at most ``limit`` characters."""
-    shown = text[:limit].encode("unicode_escape").decode("ascii")
-    return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 3] + "..."
+def escaped(text: str) -> str:
+    """Foreign text fit for a log: printable ASCII, everything else escaped, at most 128 characters."""
+    shown = text[:_CLIENT_TEXT_MAX].encode("unicode_escape").decode("ascii")
+    return shown if max(len(shown), len(text)) <= _CLIENT_TEXT_MAX else shown[: _CLIENT_TEXT_MAX - 3] + "..."
 
 
 def log_line(logger: logging.Logger, event: str, /, level: int = logging.INFO, **fields: Any) -> None:
