@@ -130,6 +130,28 @@ def test_tools_are_shown_unless_none_may_be_called(choice: ToolChoice, several: 
     assert several or "one object a line" not in block
 
 
+@pytest.mark.parametrize(
+    ("tools", "choice", "last", "words"),
+    [
+        ((WEATHER,), "auto", user("Hi"), "Hi\n(If get_weather gives"),
+        ((WEATHER, TIMER), "auto", user("Hi"), "Hi\n(If get_weather or set_timer gives"),
+        ((WEATHER,) * 5, "auto", user("Hi"), "Hi\n(If a function gives"),
+        ((), "auto", user("Hi"), ""),
+        ((WEATHER,), "none", user("Hi"), ""),
+        ((WEATHER,), "required", user("Hi"), ""),
+        ((WEATHER,), "auto", ToolMessage("1", "get_weather", "rain"), ""),
+    ],
+)
+def test_the_latest_words_alone_remind_of_the_tools_that_may_be_called(
+    tools: tuple[ToolSpec, ...], choice: ToolChoice, last: ChatMessage, words: str
+) -> None:
+    request = LlmRequest((user("First"), AssistantMessage("Yes"), last), tools, choice)
+    rest = shown(for_generation(request)[1])
+    assert rest.count("(If ") == bool(words)
+    assert words in rest
+    assert "(If " not in shown(for_prefill(request)[1])
+
+
 # --- kept texts and prompts --------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from antiphon.engines.llamacpp.tool_prompt import call_text, result_text, tool_block
+from antiphon.engines.llamacpp.tool_prompt import call_text, reminder, result_text, tool_block
 from antiphon.vocabulary.llm import (
     AssistantMessage,
     AudioContent,
@@ -43,6 +43,9 @@ _UNSEEN = "(something that you cannot see or hear)"
 def for_generation(request: LlmRequest) -> tuple[list[Part], list[Part]]:
     """The prompt's first turn (the system's; empty if there is none), and the rest, up to the model's own turn."""
     head, turns = _head_and_turns(request)
+    if turns and request.messages and isinstance(request.messages[-1], UserMessage):
+        role, text = turns[-1]
+        turns = [*turns[:-1], (role, text + reminder(request))]
     return head, [*(part for turn in turns for part in _closed(turn)), START, "assistant\n"]
 
 

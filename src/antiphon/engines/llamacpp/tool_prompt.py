@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from antiphon.vocabulary.llm import LlmRequest, ToolCall, ToolSpec
 
-__all__ = ["call_text", "result_text", "tool_block"]
+__all__ = ["call_text", "reminder", "result_text", "tool_block"]
 
 _HEAD = "# Functions\nYou can call these functions:\n"
 _FORM = """
@@ -13,6 +13,7 @@ If a function can help with what the user says, your reply starts with { and is 
 {"name": "...", "arguments": {...}}. Do not explain the call, the user cannot make it."""
 _SEVERAL = " For several calls write one object a line."
 _ELSE = "\nFor anything else reply with plain words and no function call."
+_MOST_NAMED = 4
 
 
 def tool_block(request: LlmRequest) -> str:
@@ -21,6 +22,18 @@ def tool_block(request: LlmRequest) -> str:
         return ""
     listed = "\n".join(_listed(tool) for tool in request.tools)
     return _HEAD + listed + "\n" + _FORM + (_SEVERAL if request.parallel_tool_calls else "") + _ELSE
+
+
+def reminder(request: LlmRequest) -> str:
+    """What is added to the user's latest words, if the model is free to call.
+
+    Behind an answer in plain words a small model no longer thinks of its functions, and makes up what they would tell.
+    """
+    if not request.tools or request.tool_choice != "auto":
+        return ""
+    names = [tool.name for tool in request.tools]
+    named = " or ".join(names) if len(names) <= _MOST_NAMED else "a function"
+    return f"\n(If {named} gives or does what is asked, reply with its JSON object only; else with plain words.)"
 
 
 def call_text(call: ToolCall) -> str:
