@@ -7,6 +7,7 @@ Every engine is built once, shared by all sessions and used on one event loop. A
 
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -141,5 +142,7 @@ def parse_options(engine: str, options: Mapping[str, Any], schema: type[_Options
     try:
         return msgspec.convert(dict(options), schema, strict=False)
     except msgspec.ValidationError as error:
-        known = ", ".join(field.encode_name for field in msgspec.structs.fields(schema))
-        raise EngineSettingsError(f"{engine}: {error} (its options are: {known})") from error
+        known = [field.encode_name for field in msgspec.structs.fields(schema)]
+        near = [name for key in options if key not in known for name in get_close_matches(key, known, n=1)]
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise EngineSettingsError(f"{engine}: {error}{hint} (its options are: {', '.join(known)})") from error
