@@ -46,7 +46,10 @@ def fetch(
         try:
             _fetch_locked(lacking, progress, hub, free_bytes)
         except OSError as trouble:
-            raise CacheError(f"cannot use the weights directory {cache.root()}: {trouble.strerror}") from trouble
+            raise CacheError(
+                f"cannot use the weights directory {cache.root()}: {trouble.strerror}; "
+                "set ANTIPHON_CACHE_DIR to a folder that can be written"
+            ) from trouble
     return {name: search.directory(name) for name in dict.fromkeys(names)}
 
 
