@@ -12,6 +12,7 @@ import msgspec
 
 from antiphon.engines.base import CallContext, EngineInfo, parse_options
 from antiphon.engines.errors import EngineError, EngineSettingsError
+from antiphon.engines.llamacpp.call_syntax import NO_CALL_GRAMMAR
 from antiphon.engines.llamacpp.chatml import Part, for_generation, for_prefill
 from antiphon.engines.llamacpp.child_process import ChildProcess
 from antiphon.engines.llamacpp.link import Link
@@ -21,6 +22,7 @@ from antiphon.engines.llamacpp.schedule import Schedule, ScheduleLimits
 from antiphon.engines.llamacpp.schemas import forced_call
 from antiphon.engines.llamacpp.slots import Slots
 from antiphon.engines.llamacpp.tool_calls import ToolCallParser
+from antiphon.engines.llamacpp.tool_prompt import former_calls
 from antiphon.engines.llamacpp.unix_http import UnixHttp
 from antiphon.engines.registry import requires
 from antiphon.vocabulary.errors import EngineErrorKind
@@ -136,6 +138,8 @@ class _Asked:
     order: Order
     tools: tuple[ToolSpec, ...]
     """Those that may be called."""
+    former: frozenset[str]
+    """Those that were called before."""
     forced: bool
     several: bool
 
@@ -230,7 +234,10 @@ class LlamaCpp:
             run.close()
 
     async def generate(self, request: LlmRequest, *, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
-        """See the Protocol. A forced call is forced by a grammar; arguments leave as they are written."""
+        """See the Protocol. A forced call is forced by a grammar; arguments leave as they are written.
+
+        Where no call is allowed behind former ones, a grammar keeps the answer from beginning as one.
+        """
         await self._ready()
         asked = await self._asked(request, context)
         if not asked.forced:
@@ -269,8 +276,10 @@ class LlamaCpp:
                 f"the prompt has {len(order.tokens)} tokens, the context holds {self._options.context_tokens}",
             )
         forced = bool(tools) and (request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool))
-        order = replace(order, most_tokens=min(wanted, room))
-        return _Asked(order, tools, forced, request.parallel_tool_calls and not forced)
+        former = frozenset(call.name for call in former_calls(request.messages).values())
+        grammar = NO_CALL_GRAMMAR if former and not tools else None
+        order = replace(order, most_tokens=min(wanted, room), grammar=grammar)
+        return _Asked(order, tools, former, forced, request.parallel_tool_calls and not forced)
 
     async def _order(
         self, head: Sequence[Part], rest: Sequence[Part], context: CallContext, *, most_tokens: int
@@ -283,7 +292,7 @@ class LlamaCpp:
 
     async def _write(self, asked: _Asked, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
         """Raises ``_NotForced`` before anything else came if the answer has not the form asked for."""
-        parser = ToolCallParser([tool.name for tool in asked.tools], several=asked.several)
+        parser = ToolCallParser([tool.name for tool in asked.tools], several=asked.several, former=asked.former)
         wait_s = self._options.wait_s if context.deadline_s is None else min(self._options.wait_s, context.deadline_s)
         run = self._runs.open(asked.order)
         try:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.engines.llamacpp.call_syntax import NO_CALL_GRAMMAR, OPENERS
 from antiphon.engines.llamacpp.tool_calls import ToolCallParser
 from antiphon.vocabulary.llm import TextChunk, ToolCallChunk
 
@@ -182,6 +183,35 @@ def test_without_tools_everything_is_text() -> None:
     assert parser.feed(" \n") == [TextChunk(" \n")]
     assert parser.finish() == []
     assert not parser.done
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS.keys())
+@pytest.mark.parametrize("several", [False, True])
+def test_a_call_where_none_is_allowed_is_never_spoken(text: str, several: bool) -> None:
+    for pieces in ([text], list(text), ["It rains. " + text]):
+        parser = ToolCallParser((), several=several, former=NAMES)
+        given = [piece for part in pieces for piece in parser.feed(part)] + parser.finish()
+        assert given == ([TextChunk("It rains.")] if pieces[0].startswith("It") else [])
+        assert parser.calls == 0
+
+
+def test_a_call_of_a_former_tool_is_dropped_and_one_of_a_present_tool_is_kept() -> None:
+    parser = ToolCallParser(["set_timer"], several=True, former=["get_weather"])
+    given = parser.feed(f"{CALL}\n{TIMER_CALL}\n{CALL}") + parser.finish()
+    assert given == [ToolCallChunk(0, *TIMER)]
+    assert parser.calls == 1
+
+
+def test_an_object_that_is_no_call_of_a_former_tool_is_spoken() -> None:
+    parser = ToolCallParser((), several=True, former=["get_weather"])
+    given = parser.feed(TIMER_CALL) + parser.finish()
+    assert given == [TextChunk(TIMER_CALL)]
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS.keys())
+def test_every_form_of_a_call_begins_with_an_opener(text: str) -> None:
+    assert text.lstrip()[0] in OPENERS
+    assert all(opener in NO_CALL_GRAMMAR.partition("]")[0] for opener in OPENERS)
 
 
 SAMPLES = st.sampled_from(

@@ -6,7 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ObjectScanner", "ToolCallText", "Wrapping", "call_in"]
+__all__ = ["NO_CALL_GRAMMAR", "OPENERS", "ObjectScanner", "ToolCallText", "Wrapping", "call_in"]
+
+OPENERS = "{[<`"
+"""With one of these begins every form of a call."""
+
+NO_CALL_GRAMMAR = r"root ::= [^{\[<` \t\r\n] .*"
+"""Of a text that does not begin as a call does. In llama.cpp's own notation, of which it refuses what it cannot read:
+one in the notation of LLGuidance would be dropped without an error."""
 
 _TAG_NAMES = ("tool_call", "tool_calls", "tools", "tool", "function_call", "function_calls", "function", "functions")
 _OPENING_TAGS = tuple(f"<{name}>" for name in _TAG_NAMES)

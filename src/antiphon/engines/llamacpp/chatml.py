@@ -8,7 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from antiphon.engines.llamacpp.tool_prompt import call_text, reminder, result_text, tool_block
+from antiphon.engines.llamacpp.tool_prompt import (
+    call_text,
+    former_calls,
+    may_call,
+    reminder,
+    result_text,
+    told_text,
+    tool_block,
+)
 from antiphon.vocabulary.llm import (
     AssistantMessage,
     AudioContent,
@@ -82,7 +90,7 @@ def _turns(request: LlmRequest) -> list[tuple[str, str]]:
         if messages and isinstance(messages[0], SystemMessage):
             instructions, messages = messages[0].text, messages[1:]
         turns.append(("system", f"{instructions}\n\n{block}".strip()))
-    turns += _history(messages)
+    turns += _history(messages) if may_call(request) else _history_without_calls(messages)
     return turns or [("user", "")]
 
 
@@ -92,6 +100,30 @@ def _history(messages: Sequence[ChatMessage]) -> Iterator[tuple[str, str]]:
             yield "user", result_text([message.output for message in group if isinstance(message, ToolMessage)])
         else:
             yield from (_turn(message) for message in group)
+
+
+def _history_without_calls(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
+    """Results become words of the user's turn that they stand behind or before; calls are left out."""
+    calls = former_calls(messages)
+    turns: list[tuple[str, str]] = []
+    after_result = False
+    for message in messages:
+        is_result = isinstance(message, ToolMessage)
+        match message:
+            case ToolMessage(call_id=call_id):
+                role, text = "user", told_text(message, calls.get(call_id))
+            case AssistantMessage("", tool_calls) if tool_calls:
+                continue
+            case AssistantMessage(text):
+                role = "assistant"
+            case _:
+                role, text = _turn(message)
+        if turns and role == turns[-1][0] == "user" and (is_result or after_result):
+            turns[-1] = role, f"{turns[-1][1]}\n{text}"
+        else:
+            turns.append((role, text))
+        after_result = is_result
+    return turns
 
 
 def _turn(message: ChatMessage) -> tuple[str, str]:

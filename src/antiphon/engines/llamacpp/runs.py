@@ -48,6 +48,8 @@ class Order:
     sampling: dict[str, Any] = field(default_factory=dict)
     schema: dict[str, Any] | None = None
     """The form that the answer is forced into."""
+    grammar: str | None = None
+    """Of the whole answer, but it rules its beginning alone: an answer that goes on after a pause is free of it."""
 
 
 class Runs:
@@ -232,6 +234,8 @@ class Run:
         }
         if order.schema is not None and not self._head_only:
             payload["json_schema"] = order.schema
+        elif order.grammar is not None and not self._written and not self._head_only:
+            payload["grammar"] = order.grammar
         self._runs.sign_of_life()
         self._exchange = await self._runs.link.complete(payload, self)
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection, Iterator
 from enum import Enum, auto
 
-from antiphon.engines.llamacpp.call_syntax import ObjectScanner, ToolCallText, Wrapping, call_in
+from antiphon.engines.llamacpp.call_syntax import OPENERS, ObjectScanner, ToolCallText, Wrapping, call_in
 from antiphon.vocabulary.llm import TextChunk, ToolCallChunk
 
 __all__ = ["ToolCallParser"]
@@ -20,7 +20,6 @@ __all__ = ["ToolCallParser"]
 _MOST_CALLS = 8
 _LONGEST_HELD_CHARS = 16 * 1024
 _LONGEST_CLOSING_CHARS = 256
-_OPENERS = "{[<`"
 
 _Piece = TextChunk | ToolCallChunk
 
@@ -41,16 +40,19 @@ class _Mode(Enum):
 class ToolCallParser:
     """Feed it the model's text; it yields what the user is to hear and the calls, in order.
 
-    ``names``: the tools that were shown. ``several``: whether more than one call is wanted.
+    ``names``: the tools that were shown. ``several``: whether more than one call is wanted. ``former``: tools that the
+    model has called before; a call of one that is not shown now is neither a call nor text, it is dropped.
     """
 
-    def __init__(self, names: Collection[str], *, several: bool) -> None:
-        self._names = frozenset(names)
+    def __init__(self, names: Collection[str], *, several: bool, former: Collection[str] = ()) -> None:
+        self._shown = frozenset(names)
+        self._names = self._shown.union(former)
         self._several = several
         self._mode = _Mode.TEXT if self._names else _Mode.DONE
         self._no_tools = not self._names
         self._space = ""
         self._calls = 0
+        self._dropped = 0
         self._held: list[str] = []
         self._wrapping = Wrapping()
         self._object: ObjectScanner | None = None
@@ -69,11 +71,14 @@ class ToolCallParser:
     def feed(self, text: str) -> list[_Piece]:
         if self._no_tools:
             return [TextChunk(text)] if text else []
-        return list(_joined(self._steps(text)))
+        return list(_joined(self._kept(self._steps(text))))
 
     def finish(self, *, cut: bool = False) -> list[_Piece]:
         """The text ends here. ``cut``: by a limit, so that what is incomplete is left incomplete."""
-        return list(_joined(self._last_steps(cut)))
+        return list(_joined(self._kept(self._last_steps(cut))))
+
+    def _kept(self, pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+        return (piece for piece in pieces if isinstance(piece, TextChunk) or piece.name in self._shown)
 
     # --- one character at a time ----------------------------------------------------------------------------------
 
@@ -94,7 +99,7 @@ class ToolCallParser:
             self._step_closing(char)
 
     def _step_in_text(self, char: str) -> Iterator[_Piece]:
-        if char in _OPENERS:
+        if char in OPENERS:
             self._hold()
             yield from self._step_held(char, [])
         elif char.isspace():
@@ -161,7 +166,7 @@ class ToolCallParser:
 
     def _release(self, pending: list[str]) -> Iterator[_Piece]:
         """What was held is no call: its first character is text, the rest is read again."""
-        if self._calls:
+        if self._calls + self._dropped:
             self._mode = _Mode.DONE
             return
         first, *others = self._held
@@ -171,7 +176,10 @@ class ToolCallParser:
         self._space = ""
 
     def _new_call(self, name: str, arguments: str) -> ToolCallChunk:
-        self._calls += 1
+        if name in self._shown:
+            self._calls += 1
+        else:
+            self._dropped += 1
         self._space = ""
         return ToolCallChunk(self._calls - 1, name, arguments)
 
@@ -184,7 +192,7 @@ class ToolCallParser:
         self._after_call()
 
     def _after_call(self) -> None:
-        if self._several and self._calls < _MOST_CALLS:
+        if self._several and self._calls + self._dropped < _MOST_CALLS:
             self._hold(after_call=True)
         else:
             self._mode = _Mode.DONE

@@ -1,11 +1,14 @@
-"""How tools are shown to a small model: in words of ours, since it does not keep to its own template's form."""
+"""How tools are shown to a small model: in words of ours, since it does not keep to its own template's form.
+
+Where no call is allowed, former ones are not shown either: a model that sees its own calls writes another.
+"""
 
 import json
 from collections.abc import Sequence
 
-from antiphon.vocabulary.llm import LlmRequest, ToolCall, ToolSpec
+from antiphon.vocabulary.llm import AssistantMessage, ChatMessage, LlmRequest, ToolCall, ToolMessage, ToolSpec
 
-__all__ = ["call_text", "reminder", "result_text", "tool_block"]
+__all__ = ["call_text", "former_calls", "may_call", "reminder", "result_text", "told_text", "tool_block"]
 
 _HEAD = "# Functions\nYou can call these functions:\n"
 _FORM = """
@@ -16,9 +19,19 @@ _ELSE = "\nFor anything else reply with plain words and no function call."
 _MOST_NAMED = 4
 
 
+def may_call(request: LlmRequest) -> bool:
+    return bool(request.tools) and request.tool_choice != "none"
+
+
+def former_calls(messages: Sequence[ChatMessage]) -> dict[str, ToolCall]:
+    """The calls that stand in a history, by their ids."""
+    calls = [call for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls]
+    return {call.call_id: call for call in calls}
+
+
 def tool_block(request: LlmRequest) -> str:
     """What the system message says about the request's tools; empty if none may be called."""
-    if not request.tools or request.tool_choice == "none":
+    if not may_call(request):
         return ""
     listed = "\n".join(_listed(tool) for tool in request.tools)
     return _HEAD + listed + "\n" + _FORM + (_SEVERAL if request.parallel_tool_calls else "") + _ELSE
@@ -44,6 +57,21 @@ def call_text(call: ToolCall) -> str:
 def result_text(outputs: Sequence[str]) -> str:
     """Results of calls, in the order of the calls."""
     return "\n".join(f"<tool_response>\n{output}\n</tool_response>" for output in outputs)
+
+
+def told_text(result: ToolMessage, call: ToolCall | None) -> str:
+    """The result of a call in plain words, for a model that may not call."""
+    about = _plain_values(call.arguments) if call else ""
+    return f"(Told by {result.name}{about and f' about {about}'}: {result.output})"
+
+
+def _plain_values(arguments: str) -> str:
+    try:
+        values = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return ""
+    plain = values.values() if isinstance(values, dict) else ()
+    return ", ".join(str(value) for value in plain if isinstance(value, (str, int, float)))
 
 
 def _listed(tool: ToolSpec) -> str:
