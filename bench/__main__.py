@@ -9,7 +9,7 @@ from bench import measures
 
 _HEADS = {
     "overhead": ("turn overhead, ms: median (range)", "last event in to first audio out"),
-    "cost": ("chunk", "silent session, % of a core", "talking session, % of a core"),
+    "cost": ("chunk", "silent session, % of a core", "talking", "talking, engines excluded"),
     "memory": ("memory", "PSS"),
     "embedded": ("embedded models", "value"),
     "lag": ("round trip, ms", "median", "99 %", "worst"),

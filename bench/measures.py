@@ -87,13 +87,15 @@ def _voiced(name: str) -> bytes:
 
 
 def cost(sessions: int, seconds: float) -> Rows:
-    """CPU of a silent and a talking session, in percent of one core, by chunk size."""
+    """CPU of a session in percent of one core, by chunk size: silent and talking with the real detector and instant
+    engines over HTTP, and talking with scripted engines in the process, whose cost is next to nothing."""
     rows = []
-    with instant_server("--max-sessions", "128") as server:
+    with instant_server("--max-sessions", "128") as real, running_server(["--engine", "scripted"]) as scripted:
         for chunk_ms in (10, 20, 60, 100, 200):
-            silent = asyncio.run(_session_cost(server, sessions, chunk_ms, seconds, talking=False))
-            talking = asyncio.run(_session_cost(server, sessions, chunk_ms, seconds, talking=True))
-            rows.append((f"{chunk_ms} ms", f"{silent:.2f}", f"{talking:.2f}"))
+            silent = asyncio.run(_session_cost(real, sessions, chunk_ms, seconds, talking=False))
+            talking = asyncio.run(_session_cost(real, sessions, chunk_ms, seconds, talking=True))
+            excluded = asyncio.run(_session_cost(scripted, sessions, chunk_ms, seconds, talking=True))
+            rows.append((f"{chunk_ms} ms", f"{silent:.2f}", f"{talking:.2f}", f"{excluded:.2f}"))
     return rows
 
 

@@ -14,6 +14,7 @@ from antiphon.protocol.items import (
     InputAudio,
     InputImage,
     InputText,
+    McpToolDescription,
     Message,
     OutputAudio,
     OutputText,
@@ -30,7 +31,7 @@ _ITEM_TYPES: Final = frozenset(
     for union in (ResponseInputItem, ContentPart)
     for info in cast("inspect.UnionType", inspect.type_info(union)).types
     if isinstance(info, inspect.StructType)
-)
+) | {McpToolDescription}
 _LIST_MAX: Final = 3
 _INTEGER_BOUND: Final = 2**53
 
