@@ -275,3 +275,13 @@ def test_a_detector_that_fails_for_ever_ends_the_sessions_that_need_it() -> None
 
     run_virtual(main())
     assert len(observer.faults) == 1
+
+
+def test_a_turn_that_could_not_be_heard_is_counted_as_failed() -> None:
+    async def scenario(client: Client) -> None:
+        await client.speak_turn()
+        await client.until("response.done")
+
+    observer = _run(scenario, stt=ScriptedStt(lambda _: [FAILED]))
+    assert [turn.status for turn in observer.turns] == ["failed"]
+    assert observer.engine_failures == [("transcription", EngineErrorKind.FAILED)]

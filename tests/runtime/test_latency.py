@@ -50,10 +50,9 @@ def test_two_responses_at_the_same_time_are_told_apart() -> None:
     assert (second.first_text_ms, second.done_ms) == (500, 1000)
 
 
-def test_a_response_that_never_began_is_no_turn() -> None:
+def test_a_turn_whose_words_could_not_be_heard_counts_though_its_response_never_began() -> None:
     clock = TurnClock("sess_1")
-    assert clock.done("resp_1", "failed", 3.0, 0) is None
-    clock.text("resp_1", 1.0)
-    clock.audio("resp_1", 1.0)
-    clock.transcript(1.0)
-    assert clock.turns == 0
+    clock.turn_closed(2.0, 500)
+    failed = clock.done("resp_1", "failed", 3.0, 0)
+    assert (failed.status, failed.committed_ms, failed.done_ms) == ("failed", 500, 1500)
+    assert clock.turns == 1

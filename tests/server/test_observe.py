@@ -13,6 +13,7 @@ from antiphon.runtime.observer import Observer, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening
 from antiphon.server.observe import ERROR_CODES, ServerObserver
 from antiphon.testing import scripted
+from antiphon.vocabulary.errors import EngineErrorKind
 
 SOURCES = Path(__file__).parents[2] / "src" / "antiphon"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "server.md"
@@ -34,6 +35,7 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     observer.client_error("sess_1", "invalid_value")
     observer.unknown_field("req_1", "session.colour")
     observer.vad_batch(0.001, 4)
+    observer.engine_failed("response", EngineErrorKind.TIMEOUT)
     observer.vad_failed(ValueError("a defect"))
     observer.fault("sess_1", ValueError("a defect"))
     values = _values(observer)
@@ -43,6 +45,7 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     assert values['antiphon_turn_seconds_sum{stage="first_audio"}'] == "0.25"
     assert values['antiphon_turn_seconds_count{stage="transcript"}'] == "0"
     assert values["antiphon_output_tokens_total"] == "9"
+    assert values['antiphon_engine_failures_total{stage="response",kind="timeout"}'] == "1"
     assert values['antiphon_errors_total{code="invalid_value"}'] == "1"
     assert values["antiphon_unknown_fields_total"] == "1"
     assert values["antiphon_vad_windows_total"] == "4"

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from antiphon.engines.base import LanguageModel, SpeechToText, TextToSpeech, VoiceActivityDetector
 from antiphon.runtime.engines import Engines
-from antiphon.runtime.observer import Observer, SessionSummary, TurnLatencies
+from antiphon.runtime.observer import FailedStage, Observer, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening, Sessions
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import TransportClosedError
 from antiphon.testing.scripted import ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedVad
 from antiphon.testing.wire import assert_valid_server_event
+from antiphon.vocabulary.errors import EngineErrorKind
 from tests.support.audio import chunks, silence_ms, tone_ms
 
 __all__ = ["Client", "Event", "Noted", "Server", "engines_of", "serving"]
@@ -36,6 +37,7 @@ class Noted:
         self.windows = 0
         self.batches = 0
         self.vad_failures: list[BaseException] = []
+        self.engine_failures: list[tuple[FailedStage, EngineErrorKind]] = []
         self.faults: list[BaseException] = []
 
     def session_started(self, session_id: str, connection_id: str) -> None:
@@ -56,6 +58,9 @@ class Noted:
     def vad_batch(self, seconds: float, windows: int) -> None:
         self.batches += 1
         self.windows += windows
+
+    def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
+        self.engine_failures.append((stage, kind))
 
     def vad_failed(self, error: BaseException) -> None:
         self.vad_failures.append(error)

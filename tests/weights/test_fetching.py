@@ -331,7 +331,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("ANTIPHON_CACHE_DIR", str(tmp_path / "file"))
     known(model_of("m", file_of(CONTENT, WHOLE)))
-    with pytest.raises(CacheError, match="cannot use the weights directory .*set ANTIPHON_CACHE_DIR"):
+    with pytest.raises(CacheError, match=r"cannot use the weights directory .*set ANTIPHON_CACHE_DIR"):
         weights.fetch(["m"])
 
 

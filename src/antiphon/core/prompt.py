@@ -41,7 +41,7 @@ from antiphon.vocabulary.llm import (
     UserMessage,
 )
 
-__all__ = ["estimated_tokens", "fitting", "item_text", "messages_of"]
+__all__ = ["entry_tokens", "estimated_tokens", "fitting", "item_text", "messages_of"]
 
 _INAUDIBLE = "(inaudible)"
 _NO_RESULT = "No result yet."
@@ -76,7 +76,7 @@ def fitting(entries: Sequence[Entry], *, budget_tokens: int, truncation: Truncat
 
     At least the newest entry stays. With truncation disabled nothing is dropped.
     """
-    sizes = [_entry_tokens(entry) for entry in entries]
+    sizes = [entry_tokens(entry) for entry in entries]
     total = sum(sizes)
     ratio = 1.0
     if isinstance(truncation, RetentionRatio):
@@ -92,7 +92,8 @@ def fitting(entries: Sequence[Entry], *, budget_tokens: int, truncation: Truncat
     return entries[first:]
 
 
-def _entry_tokens(entry: Entry) -> int:
+def entry_tokens(entry: Entry) -> int:
+    """What an item takes of the prompt: as measured, else estimated."""
     words = estimated_tokens(item_text(entry)) if entry.tokens is None else entry.tokens
     return words + _TOKENS_PER_ITEM
 

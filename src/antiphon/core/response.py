@@ -130,6 +130,9 @@ class ActiveResponse:
         self._effects = effects
         self._output: list[_OpenMessage | _OpenCall] = []
         self._calls: dict[int, _OpenCall] = {}
+        self.prompt_tokens = 0
+        """What its prompt was estimated at when it was asked for."""
+        self._chunks = 0
         self._text_length = 0
         self._audio_samples = 0
 
@@ -160,6 +163,7 @@ class ActiveResponse:
         message.pieces.append(text)
         message.length += len(text)
         self._text_length += len(text)
+        self._chunks += 1
         kind = ResponseOutputTextDelta if self.plan.modality == "text" else ResponseOutputAudioTranscriptDelta
         self._effects.emit(
             kind(
@@ -178,6 +182,7 @@ class ActiveResponse:
         if not arguments_delta:
             return
         call.pieces.append(arguments_delta)
+        self._chunks += 1
         self._effects.emit(
             ResponseFunctionCallArgumentsDelta(
                 event_id=self._effects.event_id(),
@@ -332,7 +337,12 @@ class ActiveResponse:
         return FunctionCall(id=out.entry.id, status=status, name=out.name, call_id=out.call_id, arguments=arguments)
 
     def _usage(self, usage: TokenUsage) -> Usage:
-        """The model's own count; spoken output as the API counts it, one token for 50 ms."""
+        """The model's own count; spoken output as the API counts it, one token for 50 ms.
+
+        A response that was stopped or failed has no count: then the prompt's estimate, and a token for each piece.
+        """
+        if usage == TokenUsage() and self.generating:
+            usage = TokenUsage(input_tokens=self.prompt_tokens, output_tokens=self._chunks)
         audio = samples_to_ms(self._audio_samples, INPUT_HZ) // _MS_PER_AUDIO_TOKEN
         output = usage.output_tokens + audio
         return Usage(

@@ -14,7 +14,7 @@ from antiphon.core.hearing import Hearing
 from antiphon.core.inputs import GenerationEnded
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
-from antiphon.core.prompt import estimated_tokens, fitting, messages_of
+from antiphon.core.prompt import entry_tokens, estimated_tokens, fitting, messages_of
 from antiphon.core.response import ActiveResponse, Outcome
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan, plan_response
@@ -235,6 +235,7 @@ class Responses:
         if response.retried:
             budget //= 2
         entries = fitting(response.entries, budget_tokens=max(budget, 0), truncation=plan.truncation)
+        response.prompt_tokens = fixed + sum(entry_tokens(entry) for entry in entries)
         return LlmRequest(
             messages=messages_of(plan.instructions, entries, self._capabilities),
             tools=specs,

@@ -46,10 +46,11 @@ class TurnClock:
         if (turn := self._turns.get(response_id)) and turn.first_audio is None:
             turn.first_audio = now
 
-    def done(self, response_id: str, status: str, now: float, output_tokens: int) -> TurnLatencies | None:
+    def done(self, response_id: str, status: str, now: float, output_tokens: int) -> TurnLatencies:
+        """A response that ended before it was begun (its words could not be heard) is a turn as well."""
         turn = self._turns.pop(response_id, None)
         if turn is None:
-            return None
+            turn, self._next = self._next or _Turn(origin=now), None
         self.turns += 1
 
         def ms(at: float | None) -> int | None:

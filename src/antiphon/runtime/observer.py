@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-__all__ = ["NullObserver", "Observer", "Outcome", "SessionSummary", "TurnLatencies"]
+from antiphon.vocabulary.errors import EngineErrorKind
+
+__all__ = ["FailedStage", "NullObserver", "Observer", "Outcome", "SessionSummary", "TurnLatencies"]
 
 Outcome: TypeAlias = Literal["closed", "lost", "expired", "slow_client", "shutdown", "failed"]
 """How a session ended."""
+
+FailedStage: TypeAlias = Literal["transcription", "response"]
+"""What an engine's failure cost the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Observer(Protocol):
         """Once per connection and name; ``path`` comes from the client."""
 
     def vad_batch(self, seconds: float, windows: int) -> None: ...
+    def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
+        """A transcription or a response could not be had from its engines."""
+
     def vad_failed(self, error: BaseException) -> None:
         """The detector began to fail; told again after it has worked."""
 
@@ -59,5 +67,6 @@ class NullObserver:
     def client_error(self, session_id: str, code: str) -> None: ...
     def unknown_field(self, connection_id: str, path: str) -> None: ...
     def vad_batch(self, seconds: float, windows: int) -> None: ...
+    def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None: ...
     def vad_failed(self, error: BaseException) -> None: ...
     def fault(self, session_id: str, error: BaseException) -> None: ...

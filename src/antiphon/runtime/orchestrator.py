@@ -8,6 +8,7 @@ from antiphon.core.config import SessionConfig
 from antiphon.core.inputs import (
     AudioBudgetChanged,
     AudioProduced,
+    GenerationEnded,
     Input,
     TextProduced,
     TranscriptFailed,
@@ -239,7 +240,9 @@ class Orchestrator:
             self._fail(bug)
 
     def _transcribed(self, fact: TranscriptProduced | TranscriptFailed) -> None:
-        if isinstance(fact, TranscriptProduced) and fact.transcript.is_final:
+        if isinstance(fact, TranscriptFailed):
+            self._observer.engine_failed("transcription", fact.fault.kind)
+        elif fact.transcript.is_final:
             self._clock.transcript(self.now)
         self._handle(fact)
 
@@ -248,6 +251,8 @@ class Orchestrator:
             self._clock.text(fact.response_id, self.now)
         elif isinstance(fact, AudioProduced):
             self._clock.audio(fact.response_id, self.now)
+        elif isinstance(fact, GenerationEnded) and fact.fault is not None:
+            self._observer.engine_failed("response", fact.fault.kind)
         self._handle(fact)
 
     async def _keep_time(self) -> None:
@@ -327,5 +332,4 @@ class Orchestrator:
         self._responses.pop(event.response.id, None)
         usage = event.response.usage
         tokens = usage.output_tokens if usage else 0
-        if turn := self._clock.done(event.response.id, event.response.status, self.now, tokens):
-            self._observer.turn_finished(turn)
+        self._observer.turn_finished(self._clock.done(event.response.id, event.response.status, self.now, tokens))

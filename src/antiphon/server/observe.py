@@ -9,11 +9,12 @@ from typing import get_args
 
 from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
-from antiphon.runtime.observer import Outcome, SessionSummary, TurnLatencies
+from antiphon.runtime.observer import FailedStage, Outcome, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening
 from antiphon.server.logs import escaped, log_line
 from antiphon.server.loop_lag import LAG_BUCKETS_S
 from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
+from antiphon.vocabulary.errors import EngineErrorKind
 
 __all__ = ["ERROR_CODES", "ServerObserver"]
 
@@ -78,6 +79,11 @@ class ServerObserver:
         self._errors = registry.counter("antiphon_errors_total", "Error events sent, by code.", {"code": ERROR_CODES})
         self._unknown = registry.counter("antiphon_unknown_fields_total", "Names of unknown fields, once a connection.")
         self._faults = registry.counter("antiphon_faults_total", "Sessions ended by a defect of the server.")
+        self._engine_failures = registry.counter(
+            "antiphon_engine_failures_total",
+            "Transcriptions and responses that the engines failed to give, by stage and kind.",
+            {"stage": get_args(FailedStage), "kind": tuple(EngineErrorKind)},
+        )
         self._vad_s = registry.histogram("antiphon_vad_batch_seconds", "Time of a VAD batch.", buckets=_VAD_BUCKETS_S)
         self._vad_windows = registry.counter("antiphon_vad_windows_total", "VAD windows computed.")
         self._vad_failures = registry.counter("antiphon_vad_failures_total", "Times that the detector began to fail.")
@@ -160,6 +166,9 @@ class ServerObserver:
     def vad_batch(self, seconds: float, windows: int) -> None:
         self._vad_s.observe(seconds)
         self._vad_windows.add(windows)
+
+    def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
+        self._engine_failures.add(stage=stage, kind=kind.value)
 
     def vad_failed(self, error: BaseException) -> None:
         """The detector began to fail: nobody's speech is noticed until it works again."""
