@@ -49,9 +49,14 @@ def unit() -> Result:
     return pytest("unit", "not e2e and not engines")
 
 
+def engines() -> Result:
+    """The embedded engines, each by itself."""
+    return pytest("engines", "engines and not e2e")
+
+
 def e2e() -> Result:
-    """Embedded engines, and server processes driven from outside."""
-    return pytest("e2e", "e2e or engines")
+    """Server processes driven from outside."""
+    return pytest("e2e", "e2e")
 
 
 def pytest(name: str, markers: str) -> Result:
@@ -70,7 +75,13 @@ def pytest(name: str, markers: str) -> Result:
     return Result(ok and passed > 0, passed, failed, counts["skipped"])
 
 
-STAGES: dict[str, Callable[[], Result]] = {"weights": weights, "static": static, "unit": unit, "e2e": e2e}
+STAGES: dict[str, Callable[[], Result]] = {
+    "weights": weights,
+    "static": static,
+    "unit": unit,
+    "engines": engines,
+    "e2e": e2e,
+}
 
 
 def main(names: list[str]) -> int:
