@@ -20,16 +20,15 @@ from tests.support.words import word_error_rate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engines, pytest.mark.timeout(300)]
 
-INSTRUCTIONS = (
-    "You are a parrot that knows one sentence. Whatever the user says, say only: The capital of France is Paris."
-)
-EARLIER = (("user", "input_text", "Hello there."), ("assistant", "output_text", "The capital of France is Paris."))
-"""The smallest model follows an example better than an instruction."""
+ANSWER = "The capital of France is Paris."
+INSTRUCTIONS = f"Whatever the user says, answer with one sentence and nothing else: {ANSWER}"
+EARLIER = ("Hello there.", "Turn left and wait.", "She had thought about it for a long time.", "What is the time?")
+"""Lines that were answered with ``ANSWER`` before: the smallest model follows examples better than an instruction."""
 
 
 @pytest.fixture(scope="module")
 def embedded_server() -> Iterator[ServerProcess]:
-    with running_server(["--set", "llm.model=qwen2.5-coder-0.5b"]) as server:
+    with running_server(["--set", "llm.model=qwen2.5-coder-0.5b", "--set", "llm.temperature=0"]) as server:
         yield server
 
 
@@ -47,8 +46,8 @@ async def spoken_turn(server: ServerProcess, pcm: bytes) -> list[dict[str, Any]]
                 "audio": {"input": {"transcription": {"model": "whisper-1"}}},
             }
         )
-        for _ in range(2):
-            for role, kind, text in EARLIER:
+        for line in EARLIER:
+            for role, kind, text in (("user", "input_text", line), ("assistant", "output_text", ANSWER)):
                 item: Any = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
                 await connection.conversation.item.create(item=item)
         for chunk in chunks(silence_ms(300) + pcm + silence_ms(1200), 100):
