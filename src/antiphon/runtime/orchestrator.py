@@ -2,50 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, assert_never
+from typing import Any
 
 from antiphon.core.config import SessionConfig
-from antiphon.core.inputs import (
-    AudioBudgetChanged,
-    AudioProduced,
-    GenerationEnded,
-    Input,
-    TextProduced,
-    TranscriptFailed,
-    TranscriptProduced,
-    TransportClosed,
-    TransportOpened,
-)
-from antiphon.core.outputs import (
-    CloseSession,
-    Emit,
-    EndTranscription,
-    FeedTranscription,
-    MeasureItem,
-    Output,
-    StartResponse,
-    StartTranscription,
-    StopResponse,
-    StopTranscription,
-    TurnClosed,
-)
+from antiphon.core.inputs import AudioBudgetChanged, Input, TransportClosed, TransportOpened
+from antiphon.core.outputs import CloseSession, Emit, Output, TurnClosed
 from antiphon.core.session import Session
 from antiphon.protocol.codec import encode_server_event
 from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.server_events import Error, ResponseDone
 from antiphon.runtime.budget import ByteBudget
+from antiphon.runtime.engine_work import EngineFact, EngineWork
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.hearing import Hearing
 from antiphon.runtime.ids import new_id
-from antiphon.runtime.latency import TurnClock
-from antiphon.runtime.measuring import Measuring
-from antiphon.runtime.observer import Observer, Outcome, SessionSummary
+from antiphon.runtime.observer import Observer, Outcome
 from antiphon.runtime.outbox import Outbox
 from antiphon.runtime.reading import Reading
 from antiphon.runtime.recorder import RecordedSession, Recorder
+from antiphon.runtime.session_report import SessionReport
 from antiphon.runtime.settings import RuntimeSettings
-from antiphon.runtime.speaking import Fact, Speaking
-from antiphon.runtime.transcribing import Transcribing
 from antiphon.runtime.transport import Transport, TransportClosedError
 from antiphon.runtime.vad_batch import VadBatcher
 
@@ -85,17 +60,19 @@ class Orchestrator:
             else RecordedSession(config, new_id=new_id, limits=settings.limits, recorder=recorder)
         )
         self._id = config.session.id
-        self._connection_id = connection_id
+        self._report = SessionReport(observer, self._id, connection_id)
         self._transport = transport
-        self._engines = engines
-        self._observer = observer
         self._recorder = recorder
         self._batcher = batcher
         self._listener = batcher.listen(self._handle, self._handle, self._fail)
         self._outbox = Outbox(transport, settings.outbox_bytes)
-        self._measuring = Measuring(engines.llm, self._handle)
-        self._transcribing = Transcribing(
-            engines.stt, self._spawn, self._transcribed, self._id, settings.limits.audio_bytes
+        self._work = EngineWork(
+            engines,
+            self._spawn,
+            report=self._learn,
+            room=self._outbox.room,
+            session_id=self._id,
+            audio_bytes=settings.limits.audio_bytes,
         )
         self._reading = Reading(
             transport,
@@ -104,12 +81,9 @@ class Orchestrator:
             decoding=decoding,
             report=self._handle,
             audio_format=lambda: self.session.settings.audio.input.format.type,
-            unknown_field=lambda path: observer.unknown_field(connection_id, path),
+            unknown_field=self._report.unknown_field,
         )
-        self._clock = TurnClock(self._id)
         self._start = asyncio.get_running_loop().time()
-        self._responses: dict[str, tuple[Speaking, asyncio.Task[None]]] = {}
-        self._errors = 0
         self._deadline: float | None = None
         """When the core wants to be called, as far as the timer knows."""
         self._deadline_moved = asyncio.Event()
@@ -128,7 +102,7 @@ class Orchestrator:
     async def run(self) -> None:
         """Never raises for a fault of the session; cancelling it ends the session at once."""
         try:
-            self._observer.session_started(self._id, self._connection_id)
+            self._report.started()
             try:
                 await self._live()
             except* _SessionEnded:
@@ -137,10 +111,7 @@ class Orchestrator:
             self._batcher.leave(self._listener)
             if self._recorder is not None:
                 self._recorder.close()
-            turns, errors = self._clock.turns, self._errors
-            self._observer.session_ended(
-                SessionSummary(self._id, self._connection_id, self._outcome, self.now, turns, errors)
-            )
+            self._report.ended(self._outcome, self.now)
 
     def end(self, code: int, reason: str, outcome: Outcome) -> None:
         """End the session from outside; what was said so far is still sent."""
@@ -155,7 +126,7 @@ class Orchestrator:
             writer = self._spawn(self._write, "writer")
             self._spawn(self._read, "reader")
             self._spawn(self._keep_time, "timer")
-            self._spawn(self._measuring.run, "measuring")
+            self._work.start()
             if self._recorder is not None:
                 self._spawn(self._recorder.run, "recorder")
             self._handle(TransportOpened())
@@ -163,7 +134,7 @@ class Orchestrator:
                 await self._ended.wait()
             finally:
                 self._end("shutdown", CloseSession())  # where it is cancelled: nothing is begun any more
-            self._stop_engines()
+            self._work.stop()
             if self._lost is None and self._outcome != "slow_client":
                 self._outbox.end()
                 await asyncio.wait([writer], timeout=_DRAIN_S)
@@ -177,11 +148,6 @@ class Orchestrator:
             await work()
         except Exception as bug:
             self._fail(bug)
-
-    def _stop_engines(self) -> None:
-        self._transcribing.stop_all()
-        for response_id in list(self._responses):
-            self._stop_response(response_id)
 
     async def _close_transport(self) -> None:
         try:
@@ -200,7 +166,7 @@ class Orchestrator:
         """A fault of ours ends this session, cleanly and without details; the process lives."""
         if self._outcome == "failed":
             return  # what the first fault has led to
-        self._observer.fault(self._id, bug)
+        self._report.fault(bug)
         if not self._ended.is_set():
             error = ProtocolError("server_error", "The server had an error; the session ends.", type="server_error")
             self._outbox.put(encode_server_event(error.as_event(new_id("event"))))
@@ -239,20 +205,8 @@ class Orchestrator:
         except Exception as bug:
             self._fail(bug)
 
-    def _transcribed(self, fact: TranscriptProduced | TranscriptFailed) -> None:
-        if isinstance(fact, TranscriptFailed):
-            self._observer.engine_failed("transcription", fact.fault.kind)
-        elif fact.transcript.is_final:
-            self._clock.transcript(self.now)
-        self._handle(fact)
-
-    def _spoke(self, fact: Fact) -> None:
-        if isinstance(fact, TextProduced):
-            self._clock.text(fact.response_id, self.now)
-        elif isinstance(fact, AudioProduced):
-            self._clock.audio(fact.response_id, self.now)
-        elif isinstance(fact, GenerationEnded) and fact.fault is not None:
-            self._observer.engine_failed("response", fact.fault.kind)
+    def _learn(self, fact: EngineFact) -> None:
+        self._report.fact(fact, self.now)
         self._handle(fact)
 
     async def _keep_time(self) -> None:
@@ -273,63 +227,20 @@ class Orchestrator:
         for output in outputs:
             self._perform_one(output)
 
-    def _perform_one(self, output: Output) -> None:  # noqa: C901 - a table, checked for completeness
+    def _perform_one(self, output: Output) -> None:
+        self._report.order(output, self.now)
         match output:
             case Emit():
                 self._emit(output)
-            case FeedTranscription():
-                self._transcribing.feed(output)
-            case StartTranscription():
-                self._transcribing.start(output)
-            case EndTranscription():
-                self._transcribing.end(output)
-            case StopTranscription():
-                self._transcribing.stop(output)
-            case StartResponse():
-                self._start_response(output)
-            case StopResponse():
-                self._stop_response(output.response_id)
-            case MeasureItem():
-                self._measuring.put(output)
             case TurnClosed():
-                self._clock.turn_closed(self.now, output.silence_ms)
+                pass  # it is for the report only
             case CloseSession():
                 clean = self._lost is None or self._lost.clean
                 self._end("expired" if output.code == _EXPIRED else "closed" if clean else "lost", output)
             case _:
-                assert_never(output)
-
-    def _start_response(self, order: StartResponse) -> None:
-        self._clock.response_started(order.response_id, self.now)
-        speaking = Speaking(
-            order,
-            self._engines.llm,
-            self._engines.tts,
-            report=self._spoke,
-            room=self._outbox.room,
-            session_id=self._id,
-        )
-        self._responses[order.response_id] = (speaking, self._spawn(speaking.run, f"response:{order.response_id}"))
-
-    def _stop_response(self, response_id: str) -> None:
-        if running := self._responses.pop(response_id, None):
-            speaking, task = running
-            speaking.stop()
-            task.cancel()
+                self._work.perform(output)
 
     def _emit(self, order: Emit) -> None:
-        event = order.event
-        if isinstance(event, ResponseDone):
-            self._response_done(event)
-        elif isinstance(event, Error):
-            self._errors += 1
-            self._observer.client_error(self._id, event.error.code or "")
-        self._outbox.put(encode_server_event(event))
+        self._outbox.put(encode_server_event(order.event))
         if self._outbox.full:
             self._end("slow_client", _SLOW_CLIENT)
-
-    def _response_done(self, event: ResponseDone) -> None:
-        self._responses.pop(event.response.id, None)
-        usage = event.response.usage
-        tokens = usage.output_tokens if usage else 0
-        self._observer.turn_finished(self._clock.done(event.response.id, event.response.status, self.now, tokens))

@@ -1,0 +1,64 @@
+"""What the observer is told of one session: its life, its turns and when their stages happened, what failed."""
+
+from antiphon.core.inputs import AudioProduced, GenerationEnded, TextProduced, TranscriptFailed, TranscriptProduced
+from antiphon.core.outputs import Emit, Output, StartResponse, TurnClosed
+from antiphon.protocol.server_events import Error, ResponseDone
+from antiphon.runtime.engine_work import EngineFact
+from antiphon.runtime.latency import TurnClock
+from antiphon.runtime.observer import Observer, Outcome, SessionSummary
+
+__all__ = ["SessionReport"]
+
+
+class SessionReport:
+    """Told of every engine's fact before the core, and of every order before it is performed."""
+
+    def __init__(self, observer: Observer, session_id: str, connection_id: str) -> None:
+        self._observer = observer
+        self._session_id = session_id
+        self._connection_id = connection_id
+        self._clock = TurnClock(session_id)
+        self._errors = 0
+
+    def started(self) -> None:
+        self._observer.session_started(self._session_id, self._connection_id)
+
+    def ended(self, outcome: Outcome, now: float) -> None:
+        turns, errors = self._clock.turns, self._errors
+        self._observer.session_ended(SessionSummary(self._session_id, self._connection_id, outcome, now, turns, errors))
+
+    def fault(self, bug: BaseException) -> None:
+        self._observer.fault(self._session_id, bug)
+
+    def unknown_field(self, path: str) -> None:
+        self._observer.unknown_field(self._connection_id, path)
+
+    def fact(self, fact: EngineFact, now: float) -> None:
+        match fact:
+            case TextProduced():
+                self._clock.text(fact.response_id, now)
+            case AudioProduced():
+                self._clock.audio(fact.response_id, now)
+            case TranscriptProduced() if fact.transcript.is_final:
+                self._clock.transcript(now)
+            case TranscriptFailed():
+                self._observer.engine_failed("transcription", fact.fault.kind)
+            case GenerationEnded() if fact.fault is not None:
+                self._observer.engine_failed("response", fact.fault.kind)
+
+    def order(self, order: Output, now: float) -> None:
+        match order:
+            case Emit(event=ResponseDone() as done):
+                self._response_done(done, now)
+            case Emit(event=Error() as error):
+                self._errors += 1
+                self._observer.client_error(self._session_id, error.error.code or "")
+            case StartResponse():
+                self._clock.response_started(order.response_id, now)
+            case TurnClosed():
+                self._clock.turn_closed(now, order.silence_ms)
+
+    def _response_done(self, done: ResponseDone, now: float) -> None:
+        usage = done.response.usage
+        tokens = usage.output_tokens if usage else 0
+        self._observer.turn_finished(self._clock.done(done.response.id, done.response.status, now, tokens))
