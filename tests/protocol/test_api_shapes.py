@@ -7,6 +7,7 @@ from typing import Any, Final, cast, get_args
 import pytest
 from msgspec import inspect
 
+from antiphon.conform.shapes import api_shapes
 from antiphon.protocol.client_events import ClientEvent
 from antiphon.protocol.codec import decode_body, decode_client_event, encode_client_event
 from antiphon.protocol.rest import (
@@ -19,7 +20,6 @@ from antiphon.protocol.rest import (
     encode_body,
 )
 from antiphon.protocol.server_events import ServerEvent
-from antiphon.testing.wire import api_shapes
 
 SHAPES: Final = api_shapes()
 BODIES: Final[Mapping[str, Any]] = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.conform.shapes import api_shapes
 from antiphon.protocol.base import UNSET
 from antiphon.protocol.codec import decode_body
 from antiphon.protocol.errors import ProtocolError
@@ -33,7 +34,6 @@ from antiphon.protocol.session_config import (
     TranscriptionSessionUpdate,
     TurnDetectionUpdate,
 )
-from antiphon.testing.wire import api_shapes
 
 
 def read(body: Any, wire_type: Any) -> Any:

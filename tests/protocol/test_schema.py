@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from antiphon.conform.shapes import api_shapes
 from antiphon.protocol.client_events import ClientEvent
 from antiphon.protocol.codec import encode_client_event, encode_server_event
 from antiphon.protocol.schema import json_schema
 from antiphon.protocol.server_events import ServerEvent
-from antiphon.testing.wire import api_shapes
 from antiphon.testing.wire_strategies import client_events, server_events
 
 SCHEMA = json_schema()

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from antiphon.conform.shapes import api_shapes
 from antiphon.protocol.codec import decode_server_event, encode_server_event
 from antiphon.protocol.items import InputAudio, Message
 from antiphon.protocol.server_events import ConversationItemAdded, ServerEvent
-from antiphon.testing.wire import api_shapes, assert_valid_server_event
+from antiphon.testing.wire import assert_valid_server_event
 from antiphon.testing.wire_strategies import server_events
 
 _TYPES = get_args(ServerEvent)

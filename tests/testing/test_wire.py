@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from antiphon.testing.wire import api_shapes, assert_valid_server_event, complaints_about_server_event
+from antiphon.conform.shapes import api_shapes
+from antiphon.testing.wire import assert_valid_server_event, complaints_about_server_event
 
 ITEM_ADDED: dict[str, Any] = {
     "type": "conversation.item.added",
@@ -97,6 +98,6 @@ def test_the_table_is_what_the_official_types_say() -> None:
 
 
 def test_the_table_names_its_origin() -> None:
-    table = json.loads((Path(__file__).parents[2] / "src/antiphon/testing/api_shapes.json").read_text())
+    table = json.loads((Path(__file__).parents[2] / "src/antiphon/conform/api_shapes.json").read_text())
     assert "Apache-2.0" in table["origin"]
     assert len(api_shapes().server_events) == 46

@@ -1,4 +1,4 @@
-"""Writes ``src/antiphon/testing/api_shapes.json``: the fields of every event and REST body of the Realtime API.
+"""Writes ``src/antiphon/conform/api_shapes.json``: the fields of every event and REST body of the Realtime API.
 
 Derived from the types of the official ``openai`` package (Apache-2.0): names, kinds, enumerations; no texts.
 Run ``python tests/tools/make_api_shapes.py`` after a change of its pinned version and read the difference.
@@ -13,7 +13,7 @@ import openai.types.realtime as api
 from openai.types.realtime.response_create_event_with_references_param import ResponseCreateEventWithReferencesParam
 from pydantic import TypeAdapter
 
-TARGET = Path(__file__).parents[2] / "src" / "antiphon" / "testing" / "api_shapes.json"
+TARGET = Path(__file__).parents[2] / "src" / "antiphon" / "conform" / "api_shapes.json"
 
 _REST = {
     "POST /realtime/client_secrets": api.ClientSecretCreateParams,

@@ -1,0 +1,1 @@
+"""A black-box suite: does any server at an address speak the Realtime API?"""
