@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from antiphon.core.conversation import Entry
 from antiphon.core.playout import Playout
-from antiphon.core.prompt import estimated_tokens, fitting, item_text, messages_of
+from antiphon.core.prompt import estimated_tokens, item_text, messages_of
 from antiphon.protocol.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -21,7 +21,6 @@ from antiphon.protocol.items import (
     OutputAudio,
     OutputText,
 )
-from antiphon.protocol.session_config import RetentionRatio, TokenLimits, Truncation
 from antiphon.vocabulary.llm import AssistantMessage, ChatMessage, LlmCapabilities, ToolMessage
 from tests.support.script import prompt_line
 
@@ -217,53 +216,6 @@ def test_each_call_has_one_result_right_behind_it_and_no_result_is_without_call(
             assert [one.call_id for one in before.tool_calls] == [message.call_id]
     assert len(called) == len(set(called))
     assert len(called) == sum(isinstance(message, ToolMessage) for message in messages)
-
-
-# --- what fits -----------------------------------------------------------------------------------------------------
-
-
-def measured(*tokens: int) -> list[Entry]:
-    entries = [user(str(number)) for number in range(len(tokens))]
-    for entry, count in zip(entries, tokens, strict=True):
-        entry.tokens = count - 8  # every item costs 8 tokens beside its words
-    return entries
-
-
-@pytest.mark.parametrize(
-    ("rule", "tokens", "budget", "truncation", "kept"),
-    [
-        ("what fits stays", (100, 100), 200, "auto", 2),
-        ("the oldest goes first", (100, 100, 100), 250, "auto", 2),
-        ("the newest stays, however long", (100, 900), 100, "auto", 1),
-        ("even with no room at all", (100, 100), 0, "auto", 1),
-        ("disabled drops nothing", (100, 900), 100, "disabled", 2),
-        ("a ratio drops more at once", (100,) * 10, 900, RetentionRatio(retention_ratio=0.5), 4),
-        ("but nothing while all fits", (100,) * 9, 900, RetentionRatio(retention_ratio=0.5), 9),
-        (
-            "a limit of its own counts where it is lower",
-            (100,) * 10,
-            5000,
-            RetentionRatio(retention_ratio=1.0, token_limits=TokenLimits(post_instructions=300)),
-            3,
-        ),
-        (
-            "and not where it is higher",
-            (100,) * 10,
-            500,
-            RetentionRatio(retention_ratio=1.0, token_limits=TokenLimits(post_instructions=9000)),
-            5,
-        ),
-    ],
-)
-def test_the_oldest_items_leave_a_prompt_that_is_too_long(
-    rule: str, tokens: tuple[int, ...], budget: int, truncation: Truncation, kept: int
-) -> None:
-    entries = measured(*tokens)
-    assert list(fitting(entries, budget_tokens=budget, truncation=truncation)) == entries[-kept:], rule
-
-
-def test_nothing_fits_as_nothing() -> None:
-    assert list(fitting([], budget_tokens=0, truncation="auto")) == []
 
 
 def test_words_that_were_not_measured_are_estimated_with_care() -> None:

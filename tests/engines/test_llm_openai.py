@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -270,6 +271,14 @@ def test_operators_fields_are_added_and_win() -> None:
     )
     assert sent(extra_body={"keep_alive": "1h"})["keep_alive"] == "1h"
     assert sent(max_output_tokens=50, max_tokens_name="max_completion_tokens")["max_completion_tokens"] == 50
+
+
+def test_the_effort_of_thinking_is_sent_where_the_server_takes_it_and_the_operators_own_wins() -> None:
+    request = replace(HELLO, reasoning_effort="low")
+    assert "reasoning_effort" not in sent(request)
+    assert "reasoning_effort" not in sent(HELLO, reasoning=True)
+    assert sent(request, reasoning=True)["reasoning_effort"] == "low"
+    assert sent(request, reasoning=True, extra_body={"reasoning_effort": "none"})["reasoning_effort"] == "none"
 
 
 def test_openai_itself_gets_the_limit_under_its_newer_name() -> None:

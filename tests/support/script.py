@@ -293,6 +293,7 @@ def _view_of_start(order: StartResponse) -> dict[str, Any]:
         "tool_choice": {"name": choice.name} if isinstance(choice, NamedTool) else choice,
         "max_output_tokens": request.max_output_tokens,
         "parallel_tool_calls": request.parallel_tool_calls,
+        "reasoning_effort": request.reasoning_effort,
         "speech": None if order.speech is None else dataclasses.asdict(order.speech),
     }
 

@@ -14,6 +14,7 @@ from antiphon.protocol.session_config import FormatName
 __all__ = ["Conversation", "Entry", "KeptAudio", "TranscriptState"]
 
 _AUDIO_BLOCK_BYTES = 256 * 1024
+_BYTES_PER_MS: dict[FormatName, int] = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
 
 TranscriptState = Literal["pending", "known", "failed"]
 
@@ -28,8 +29,7 @@ class KeptAudio:
 
     def cut(self, end_ms: int) -> None:
         """Keep the first ``end_ms``."""
-        bytes_per_ms = 48 if self.format == "audio/pcm" else 8
-        del self.data[end_ms * bytes_per_ms :]
+        del self.data[end_ms * _BYTES_PER_MS[self.format] :]
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +40,8 @@ class Entry:
     id: str
     transcripts: dict[int, TranscriptState] = field(default_factory=dict)
     """By content index, for user audio."""
+    user_audio_ms: dict[int, int] = field(default_factory=dict)
+    """How long each part of user audio is, whether or not it is still kept."""
     audio: dict[int, KeptAudio] = field(default_factory=dict)
     playout: Playout | None = None
     """For assistant audio."""
@@ -71,6 +73,9 @@ class Entry:
 
     def keep_audio(self, content_index: int, data: bytes, format: FormatName) -> None:
         """Keep more audio of a part; nothing more once its audio was dropped, since the rest alone is of no use."""
+        if self.playout is None:
+            length_ms = len(data) // _BYTES_PER_MS[format]
+            self.user_audio_ms[content_index] = self.user_audio_ms.get(content_index, 0) + length_ms
         if not self._audio_dropped:
             self.audio.setdefault(content_index, KeptAudio(bytearray(), format)).data += data
 

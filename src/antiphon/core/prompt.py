@@ -8,7 +8,7 @@
 - Whatever the model cannot take (images, audio) is replaced by words that say so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -26,7 +26,6 @@ from antiphon.protocol.items import (
     OutputAudio,
     OutputText,
 )
-from antiphon.protocol.session_config import RetentionRatio, TokenLimits, Truncation
 from antiphon.vocabulary.llm import (
     AssistantMessage,
     AudioContent,
@@ -41,16 +40,15 @@ from antiphon.vocabulary.llm import (
     UserMessage,
 )
 
-__all__ = ["entry_tokens", "estimated_tokens", "fitting", "item_text", "messages_of"]
+__all__ = ["estimated_tokens", "item_text", "messages_of", "part_text"]
 
 _INAUDIBLE = "(inaudible)"
 _NO_RESULT = "No result yet."
 _UNSEEN_IMAGE = "(the user shows an image, which you cannot see)"
-_TOKENS_PER_ITEM = 8
 _BYTES_PER_TOKEN = 3
 
 
-# --- what fits -----------------------------------------------------------------------------------------------------
+# --- words -----------------------------------------------------------------------------------------------------
 
 
 def estimated_tokens(text: str) -> int:
@@ -62,40 +60,13 @@ def item_text(entry: Entry) -> str:
     """The words of an item as a prompt holds them, for counting."""
     match entry.item:
         case Message(content=content):
-            return " ".join(_part_text(part) for part in content)
+            return " ".join(part_text(part) for part in content)
         case FunctionCall(name=name, arguments=arguments):
             return f"{name} {arguments}"
         case FunctionCallOutput(output=output):
             return output
         case _:
             return ""
-
-
-def fitting(entries: Sequence[Entry], *, budget_tokens: int, truncation: Truncation) -> Sequence[Entry]:
-    """The newest entries within the budget: the oldest go first, as many as the retention ratio asks for.
-
-    At least the newest entry stays. With truncation disabled nothing is dropped.
-    """
-    sizes = [entry_tokens(entry) for entry in entries]
-    total = sum(sizes)
-    ratio = 1.0
-    if isinstance(truncation, RetentionRatio):
-        ratio = truncation.retention_ratio
-        limits = given(truncation.token_limits, TokenLimits())
-        budget_tokens = min(budget_tokens, given(limits.post_instructions, budget_tokens))
-    if total <= budget_tokens or truncation == "disabled":
-        return entries
-    first = 0
-    while total > budget_tokens * ratio and first < len(entries) - 1:
-        total -= sizes[first]
-        first += 1
-    return entries[first:]
-
-
-def entry_tokens(entry: Entry) -> int:
-    """What an item takes of the prompt: as measured, else estimated."""
-    words = estimated_tokens(item_text(entry)) if entry.tokens is None else entry.tokens
-    return words + _TOKENS_PER_ITEM
 
 
 # --- messages ------------------------------------------------------------------------------------------------------
@@ -161,7 +132,7 @@ class _Thread:
             elif isinstance(part, InputAudio) and self.capabilities.audio_in and index in entry.audio:
                 yield AudioContent(bytes(entry.audio[index].data))
             else:
-                yield TextContent(_part_text(part))
+                yield TextContent(part_text(part))
 
     def _add_call(self, call: FunctionCall) -> None:
         call_id = call.call_id
@@ -200,7 +171,7 @@ def _assistant_text(entry: Entry) -> str:
     return playout.heard_text(text)
 
 
-def _part_text(part: ContentPart) -> str:
+def part_text(part: ContentPart) -> str:
     match part:
         case InputText(text=text) | OutputText(text=text):
             return text

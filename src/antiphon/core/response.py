@@ -7,21 +7,18 @@ A response is *announced* (``response.created``), may *wait* for transcripts tha
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.audio.pcm import samples_to_ms
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
-from antiphon.core.inputs import INPUT_HZ, AudioProduced
+from antiphon.core.inputs import AudioProduced
 from antiphon.core.outputs import MeasureItem
 from antiphon.core.playout import Playout
 from antiphon.core.prompt import item_text
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan
+from antiphon.core.usage import PromptSize, usage_of
 from antiphon.protocol.base import UNSET
 from antiphon.protocol.items import FunctionCall, Item, ItemStatus, Message, OutputAudio, OutputText
 from antiphon.protocol.response import (
-    CachedTokensDetails,
-    InputTokenDetails,
-    OutputTokenDetails,
     Response,
     ResponseAudio,
     ResponseAudioOutput,
@@ -57,7 +54,6 @@ from antiphon.vocabulary.llm import TokenUsage
 
 __all__ = ["ActiveResponse", "Outcome"]
 
-_MS_PER_AUDIO_TOKEN = 50
 _UNLIMITED = 1_000_000_000
 """A server of one's own has no rate limit; clients expect the event all the same."""
 
@@ -130,8 +126,8 @@ class ActiveResponse:
         self._effects = effects
         self._output: list[_OpenMessage | _OpenCall] = []
         self._calls: dict[int, _OpenCall] = {}
-        self.prompt_tokens = 0
-        """What its prompt was estimated at when it was asked for."""
+        self.prompt_size = PromptSize()
+        """What its prompt is made of, once it is asked for."""
         self._chunks = 0
         self._text_length = 0
         self._audio_samples = 0
@@ -143,7 +139,7 @@ class ActiveResponse:
     @property
     def can_be_cut(self) -> bool:
         """Whether it may be tried again with less of the conversation."""
-        return not self.retried and not self._output and self.plan.truncation != "disabled"
+        return not self.retried and not self._output and self.plan.truncation != "disabled" and len(self.entries) > 1
 
     def owns(self, item_id: str) -> bool:
         return any(out.entry.id == item_id for out in self._output)
@@ -178,6 +174,8 @@ class ActiveResponse:
         )
 
     def add_call(self, index: int, name: str, arguments_delta: str) -> None:
+        if self._calls and index not in self._calls and not self.plan.parallel_tool_calls:
+            return  # one call was asked for; not every engine can be held to that
         call = self._calls.get(index) or self._open_call(index, name)
         if not arguments_delta:
             return
@@ -336,26 +334,11 @@ class ActiveResponse:
         )
         return FunctionCall(id=out.entry.id, status=status, name=out.name, call_id=out.call_id, arguments=arguments)
 
-    def _usage(self, usage: TokenUsage) -> Usage:
-        """The model's own count; spoken output as the API counts it, one token for 50 ms.
-
-        A response that was stopped or failed has no count: then the prompt's estimate, and a token for each piece.
-        """
-        if usage == TokenUsage() and self.generating:
-            usage = TokenUsage(input_tokens=self.prompt_tokens, output_tokens=self._chunks)
-        audio = samples_to_ms(self._audio_samples, INPUT_HZ) // _MS_PER_AUDIO_TOKEN
-        output = usage.output_tokens + audio
-        return Usage(
-            total_tokens=usage.input_tokens + output,
-            input_tokens=usage.input_tokens,
-            output_tokens=output,
-            input_token_details=InputTokenDetails(
-                text_tokens=usage.input_tokens,
-                cached_tokens=usage.cached_tokens,
-                cached_tokens_details=CachedTokensDetails(text_tokens=usage.cached_tokens),
-            ),
-            output_token_details=OutputTokenDetails(text_tokens=usage.output_tokens, audio_tokens=audio),
-        )
+    def _usage(self, counted: TokenUsage) -> Usage:
+        """A response that was stopped or failed has no count: then the estimate, and a token for each piece."""
+        if counted == TokenUsage() and self.generating:
+            counted = TokenUsage(input_tokens=self.prompt_size.tokens, output_tokens=self._chunks)
+        return usage_of(self.prompt_size, counted, spoken_samples=self._audio_samples)
 
     def _wire(self, outcome: Outcome, usage: Usage | None) -> Response:
         plan = self.plan

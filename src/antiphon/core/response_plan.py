@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from antiphon.core.limits import Limits
-from antiphon.core.session_update import check_instructions, check_tools, merge_format, modalities_of, voice_name
+from antiphon.core.session_update import (
+    check_instructions,
+    check_tools,
+    merge_format,
+    modalities_of,
+    voice_name,
+)
 from antiphon.protocol.base import UNSET, given
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseOverrides
@@ -14,6 +20,7 @@ from antiphon.protocol.session_config import (
     MaxOutputTokens,
     Modality,
     RealtimeSession,
+    Reasoning,
     Tool,
     ToolChoice,
     ToolChoiceFunction,
@@ -40,6 +47,7 @@ class ResponsePlan:
     tools: tuple[Tool, ...]
     tool_choice: ToolChoice
     parallel_tool_calls: bool
+    reasoning_effort: str | None
     max_output_tokens: MaxOutputTokens
     truncation: Truncation
     metadata: dict[str, str] | None
@@ -97,6 +105,7 @@ def plan_response(session: RealtimeSession, overrides: ResponseOverrides, limits
         tools=tuple(tools),
         tool_choice=tool_choice,
         parallel_tool_calls=given(overrides.parallel_tool_calls, given(session.parallel_tool_calls, True)),
+        reasoning_effort=given(given(overrides.reasoning, given(session.reasoning, Reasoning())).effort, None),
         max_output_tokens=given(overrides.max_output_tokens, session.max_output_tokens),
         truncation=session.truncation,
         metadata=_checked_metadata(overrides),

@@ -5,19 +5,21 @@ there and hold words. A client's ``response.create`` is announced at once and wa
 needs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from antiphon.core.context import fitting, room_for
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.hearing import Hearing
 from antiphon.core.inputs import GenerationEnded
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
-from antiphon.core.prompt import entry_tokens, estimated_tokens, fitting, messages_of
+from antiphon.core.prompt import messages_of
 from antiphon.core.response import ActiveResponse, Outcome
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan, plan_response
+from antiphon.core.usage import prompt_size
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseError, ResponseOverrides, StatusReason
 from antiphon.protocol.session_config import RealtimeSession, TurnDetection
@@ -28,6 +30,9 @@ __all__ = ["Responses"]
 
 _NOTHING = TokenUsage()
 _UNHEARD = EngineFault(EngineErrorKind.FAILED, message="The speech could not be transcribed.")
+_TOO_LONG = EngineFault(
+    EngineErrorKind.CONTEXT_OVERFLOW, message="The conversation is longer than what the model can read."
+)
 _ERROR_TYPES = {
     EngineErrorKind.OVERLOADED: ("rate_limit_exceeded", "rate_limit_exceeded"),
     EngineErrorKind.BAD_INPUT: ("invalid_request_error", "invalid_value"),
@@ -210,7 +215,6 @@ class Responses:
     def _start_if_ready(self, response: ActiveResponse) -> None:
         if response.generating or response.waits(audio_in=self._capabilities.audio_in):
             return
-        response.generating = True
         self._order_start(response)
         if not self._capabilities.audio_in:
             for entry in response.own:
@@ -218,30 +222,28 @@ class Responses:
 
     def _order_start(self, response: ActiveResponse) -> None:
         plan = response.plan
+        room = room_for(plan, self._limits)
+        if response.retried:
+            room = room.harder()
+        entries = fitting(response.entries, budget_tokens=room.items_tokens, truncation=plan.truncation)
+        if room.cannot_hold(entries):
+            self._close(response, _failure(_TOO_LONG), _NOTHING)
+            return
+        response.generating = True
+        response.prompt_size = prompt_size(room.fixed_tokens, entries)
         speech = None
         if plan.modality == "audio":
             speech = SpeechOrder(response.first_item_id, plan.voice, plan.speed, plan.format.type)
-        self._effects.order(StartResponse(response.id, self._request(response), speech))
+        self._effects.order(StartResponse(response.id, self._request(plan, entries), speech))
 
-    def _request(self, response: ActiveResponse) -> LlmRequest:
-        plan = response.plan
-        specs = plan.tool_specs
-        limit = plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None
-        fixed = estimated_tokens(plan.instructions) + sum(
-            estimated_tokens(f"{spec.name} {spec.description} {spec.parameters}") for spec in specs
-        )
-        reserve = min(limit or self._limits.output_reserve_tokens, self._limits.context_tokens // 2)
-        budget = self._limits.context_tokens - reserve - fixed
-        if response.retried:
-            budget //= 2
-        entries = fitting(response.entries, budget_tokens=max(budget, 0), truncation=plan.truncation)
-        response.prompt_tokens = fixed + sum(entry_tokens(entry) for entry in entries)
+    def _request(self, plan: ResponsePlan, entries: Sequence[Entry]) -> LlmRequest:
         return LlmRequest(
             messages=messages_of(plan.instructions, entries, self._capabilities),
-            tools=specs,
+            tools=plan.tool_specs,
             tool_choice=plan.llm_tool_choice,
-            max_output_tokens=limit,
+            max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
             parallel_tool_calls=plan.parallel_tool_calls,
+            reasoning_effort=plan.reasoning_effort,
         )
 
     def _stop(self, response: ActiveResponse, reason: StatusReason) -> None:

@@ -2,7 +2,8 @@
 
 Objects merge key by key. Arrays, tools and the unions (``turn_detection``, ``format``, ``tool_choice``, ``truncation``)
 are replaced whole and filled with defaults; a union's ``type`` may be left out where the current value supplies it.
-``null`` clears. A refused update changes nothing.
+``null`` clears. The model is the one with which the session was opened: clients send theirs again with every update,
+and another name changes nothing. A refused update changes nothing.
 """
 
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ from antiphon.protocol.session_config import (
     SessionObject,
     SessionUpdateBody,
     Tool,
+    Tracing,
     TranscriptionSession,
     TranscriptionSessionAudio,
     TranscriptionSessionUpdate,
@@ -44,7 +46,15 @@ from antiphon.protocol.session_config import (
     VoiceId,
 )
 
-__all__ = ["check_instructions", "check_tools", "merge_format", "modalities_of", "updated_session", "voice_name"]
+__all__ = [
+    "check_instructions",
+    "check_tool_choice",
+    "check_tools",
+    "merge_format",
+    "modalities_of",
+    "updated_session",
+    "voice_name",
+]
 
 _T = TypeVar("_T")
 
@@ -83,7 +93,6 @@ def _updated_realtime(
         )
     updated = structs.replace(
         current,
-        model=given(update.model, current.model),
         output_modalities=modalities_of(
             update.output_modalities, current.output_modalities, "session.output_modalities"
         ),
@@ -93,13 +102,25 @@ def _updated_realtime(
         parallel_tool_calls=_replaced(current.parallel_tool_calls, update.parallel_tool_calls, UNSET),
         reasoning=_replaced(current.reasoning, update.reasoning, UNSET),
         max_output_tokens=_replaced(current.max_output_tokens, update.max_output_tokens, "inf"),
-        tracing=_replaced(current.tracing, update.tracing, None),
+        tracing=_updated_tracing(current.tracing, update.tracing),
         truncation=_replaced(current.truncation, update.truncation, "auto"),
         prompt=_replaced(current.prompt, update.prompt, None),
         include=_replaced(current.include, update.include, None),
         audio=audio,
     )
     _check_size(updated, limits)
+    return updated
+
+
+def _updated_tracing(current: Tracing | None, sent: Opt[Tracing]) -> Tracing | None:
+    """Tracing can be turned on and off; while it is on it cannot be modified."""
+    updated = _replaced(current, sent, None)
+    if current is not None and updated not in (current, None):
+        raise ProtocolError(
+            "invalid_value",
+            "Invalid 'session.tracing': once tracing is enabled for a session its configuration cannot be modified.",
+            "session.tracing",
+        )
     return updated
 
 

@@ -41,6 +41,8 @@ class OpenAiLlmOptions(EndpointOptions, frozen=True, kw_only=True, forbid_unknow
     """Whether the model can see images."""
     tools: bool = True
     """Whether the model can call tools."""
+    reasoning: bool = False
+    """Whether the server takes ``reasoning_effort``: then a session's ``reasoning.effort`` is passed on."""
     max_output_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Of a generation that states no limit of its own; 0: the server's own limit."""
     max_tokens_name: Literal["", "max_tokens", "max_completion_tokens"] = ""
@@ -94,6 +96,8 @@ class OpenAiLlm:
 
     def _body(self, request: LlmRequest) -> bytes:
         body = chat_body(request) | self._fixed
+        if self._options.reasoning and request.reasoning_effort and "reasoning_effort" not in body:
+            body["reasoning_effort"] = request.reasoning_effort
         if limit := request.max_output_tokens or self._options.max_output_tokens:
             body[self._limit_name] = limit
         return msgspec.json.encode(body)

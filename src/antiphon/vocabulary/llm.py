@@ -111,6 +111,8 @@ class LlmRequest:
     tool_choice: ToolChoice = "auto"
     max_output_tokens: int | None = None
     parallel_tool_calls: bool = True
+    reasoning_effort: str | None = None
+    """How hard a reasoning model is to think: ``minimal`` to ``xhigh``; None: as it does of itself."""
 
 
 @dataclass(frozen=True, slots=True)
