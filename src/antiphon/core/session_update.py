@@ -48,7 +48,6 @@ from antiphon.protocol.session_config import (
 
 __all__ = [
     "check_instructions",
-    "check_tool_choice",
     "check_tools",
     "merge_format",
     "modalities_of",
