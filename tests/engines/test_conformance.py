@@ -33,6 +33,7 @@ class BuiltIn:
 BUILT_IN = [
     BuiltIn(EngineKind.VAD, "silero"),
     BuiltIn(EngineKind.VAD, "energy"),
+    BuiltIn(EngineKind.NOISE_REDUCER, "webrtc"),
     BuiltIn(EngineKind.TURN_JUDGE, "smart_turn"),
     BuiltIn(EngineKind.STT, "whisper", {"model": "tiny.en"}),
     BuiltIn(EngineKind.STT, "openai", at_server=True),

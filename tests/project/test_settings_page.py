@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.engines.llm_llamacpp import LlamaCppOptions
 from antiphon.engines.llm_openai import OpenAiLlmOptions
+from antiphon.engines.noise_webrtc import WebRtcNoiseOptions
 from antiphon.engines.openai_http import EndpointOptions
 from antiphon.engines.stt_openai import OpenAiSttOptions
 from antiphon.engines.stt_whisper import WhisperOptions
@@ -41,6 +42,7 @@ def _shown(default: object) -> str:
     ("beginning", "schemas"),
     [
         ('### `vad.engine = "silero"`, `vad.engine = "energy"`', (SileroOptions, EnergyOptions)),
+        ('### `noise_reducer.engine = "webrtc"`', (WebRtcNoiseOptions,)),
         ('### `turn_judge.engine = "smart_turn"`', (SmartTurnOptions,)),
         ('### `stt.engine = "whisper"`', (WhisperOptions,)),
         ('### `llm.engine = "llamacpp"`', (LlamaCppOptions,)),

@@ -20,7 +20,7 @@ from antiphon.testing import scripted
 
 REMOTE: Mapping[str, Any] = {
     name: {"engine": "openai", "base_url": "http://127.0.0.1:9/v1"} for name in ("stt", "llm", "tts")
-} | {"vad": {"engine": "energy"}, "turn_judge": {"engine": "none"}}
+} | {"vad": {"engine": "energy"}, "noise_reducer": {"engine": "none"}, "turn_judge": {"engine": "none"}}
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,7 @@ def test_chosen_engines_are_planned_with_their_options_and_built() -> None:
     assert (plan.weights, plan.is_scripted) == ((), False)
     engines = build_engines(plan)
     assert len(describe(engines)) == 4
+    assert runtime_engines(engines).noise_reducer is None
     assert runtime_engines(engines).turn_judge is None
     asyncio.run(close_engines(engines))
 
@@ -62,15 +63,24 @@ def test_an_engine_judges_its_own_options() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_stage_that_sessions_can_do_without_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    plan = plan_engines(load_settings({**REMOTE, "turn_judge": {"engine": "auto"}}))
-    assert EngineKind.TURN_JUDGE not in plan.choices
+@pytest.mark.parametrize(
+    ("kind", "engine", "module"),
+    [
+        (EngineKind.TURN_JUDGE, "smart_turn", "onnxruntime"),
+        (EngineKind.NOISE_REDUCER, "webrtc", "pywebrtc_audio"),
+    ],
+)
+def test_a_stage_that_sessions_can_do_without_is_left_out_with_a_note(
+    kind: EngineKind, engine: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    plan = plan_engines(load_settings({**REMOTE, kind.value: {"engine": "auto"}}))
+    assert kind not in plan.choices
     (note,) = plan.notes
-    assert note.startswith("turn_judge engine 'smart_turn' needs onnxruntime")
+    assert note.startswith(f"{kind} engine '{engine}' needs {module}")
     assert note.endswith("(going on without it)")
-    with pytest.raises(SettingsError, match="needs onnxruntime"):
-        plan_engines(load_settings({**REMOTE, "turn_judge": {"engine": "smart_turn"}}))
+    with pytest.raises(SettingsError, match=f"needs {module}"):
+        plan_engines(load_settings({**REMOTE, kind.value: {"engine": engine}}))
 
 
 class _Uncloseable(scripted.ScriptedVad):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from antiphon.engines.base import LanguageModel, SpeechToText, TextToSpeech, VoiceActivityDetector
+from antiphon.engines.base import LanguageModel, NoiseReducer, SpeechToText, TextToSpeech, VoiceActivityDetector
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.observer import FailedStage, Observer, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening, Sessions
@@ -38,6 +38,7 @@ class Noted:
         self.batches = 0
         self.vad_failures: list[BaseException] = []
         self.engine_failures: list[tuple[FailedStage, EngineErrorKind]] = []
+        self.noises_kept: list[BaseException | None] = []
         self.faults: list[BaseException] = []
 
     def session_started(self, session_id: str, connection_id: str) -> None:
@@ -64,6 +65,9 @@ class Noted:
 
     def vad_failed(self, error: BaseException) -> None:
         self.vad_failures.append(error)
+
+    def noise_kept(self, error: BaseException | None) -> None:
+        self.noises_kept.append(error)
 
     def fault(self, session_id: str, error: BaseException) -> None:
         self.faults.append(error)
@@ -179,9 +183,16 @@ def engines_of(
     stt: SpeechToText | None = None,
     llm: LanguageModel | None = None,
     tts: TextToSpeech | None = None,
+    noise_reducer: NoiseReducer | None = None,
 ) -> Engines:
     """Scripted engines, but for those that are given."""
-    return Engines(vad or ScriptedVad(), stt or ScriptedStt(), llm or ScriptedLlm(), tts or ScriptedTts())
+    return Engines(
+        vad or ScriptedVad(),
+        stt or ScriptedStt(),
+        llm or ScriptedLlm(),
+        tts or ScriptedTts(),
+        noise_reducer=noise_reducer,
+    )
 
 
 class Server:

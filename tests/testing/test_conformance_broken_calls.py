@@ -24,6 +24,7 @@ from antiphon.testing.scripted import (
     Delay,
     Finish,
     ScriptedLlm,
+    ScriptedNoiseReducer,
     ScriptedStt,
     ScriptedTts,
     ScriptedTurnJudge,
@@ -51,6 +52,8 @@ def sound(kind: EngineKind) -> Any:
     match kind:
         case EngineKind.VAD:
             return ScriptedVad()
+        case EngineKind.NOISE_REDUCER:
+            return ScriptedNoiseReducer()
         case EngineKind.TURN_JUDGE:
             return ScriptedTurnJudge(delay_s=1)
         case EngineKind.STT:

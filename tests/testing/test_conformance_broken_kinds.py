@@ -17,6 +17,7 @@ from antiphon.testing.clock import run_virtual
 from antiphon.testing.conformance import ContractError
 from antiphon.testing.scripted import (
     ScriptedLlm,
+    ScriptedNoiseReducer,
     ScriptedStt,
     ScriptedTts,
     ScriptedTurnJudge,
@@ -32,10 +33,11 @@ from antiphon.vocabulary.llm import (
     TokenUsage,
     ToolCallChunk,
 )
-from antiphon.vocabulary.speech import Clause, SpokenAudio, Transcript
+from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio, Transcript
 
-VAD, JUDGE, STT, LLM, TTS = (
+VAD, NOISE, JUDGE, STT, LLM, TTS = (
     EngineKind.VAD,
+    EngineKind.NOISE_REDUCER,
     EngineKind.TURN_JUDGE,
     EngineKind.STT,
     EngineKind.LLM,
@@ -121,6 +123,62 @@ class BadJudge(ScriptedTurnJudge):
 def writing_into_the_audio(samples: Samples) -> float:
     samples *= 2
     return 0.5
+
+
+class BadFilter:
+    def __init__(self, filter_: Any, spoil: Callable[[Samples, Samples], Any]) -> None:
+        self.inner = filter_
+        self.spoil = spoil
+
+    def filter(self, frame: Samples) -> Any:
+        return self.spoil(frame, self.inner.filter(frame))
+
+
+class BadReducer(ScriptedNoiseReducer):
+    def __init__(self, spoil: Callable[[Samples, Samples], Any]) -> None:
+        super().__init__()
+        self.spoil = spoil
+
+    def new_filter(self, kind: NoiseKind) -> Any:
+        return BadFilter(super().new_filter(kind), self.spoil)
+
+
+class OneForAll(ScriptedNoiseReducer):
+    """All sessions go through the same filter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.only = super().new_filter("near_field")
+
+    def new_filter(self, kind: NoiseKind) -> Any:
+        return self.only
+
+
+def doubling_in_place(frame: Samples, result: Samples) -> Samples:
+    frame *= 2
+    return result
+
+
+_SHAPE = "frames_keep_their_shape_type_and_range"
+
+REDUCERS = [
+    *(
+        Broken(NOISE, "rate_frame_and_delay_are_stated", with_attribute(NOISE, name, value), f"{name} is {value}")
+        for name, value in (("sample_rate_hz", 0), ("frame_samples", 0.5), ("delay_samples", -1))
+    ),
+    *(
+        Broken(NOISE, check, partial(BadReducer, spoil), finding)
+        for check, spoil, finding in (
+            (_SHAPE, lambda frame, result: list(result), "returned list, no array"),
+            (_SHAPE, lambda frame, result: result.astype(np.float64), "is float64"),
+            (_SHAPE, lambda frame, result: result[1:], "shape is (159,)"),
+            (_SHAPE, lambda frame, result: result * np.float32(5), "outside -1..1: 2.5"),
+            ("speech_comes_delay_samples_later", lambda frame, result: frame, "comes 0 samples later, not 96"),
+            ("frames_are_not_changed", doubling_in_place, "wrote into the frame"),
+        )
+    ),
+    Broken(NOISE, "filters_do_not_hear_each_other", OneForAll, "beside another session"),
+]
 
 
 JUDGES = [
@@ -374,7 +432,7 @@ VOICES = [
     Broken(TTS, "speed_shortens_speech", SlowerWhenFast, "1500 bytes became 3000"),
 ]
 
-BROKEN = [*VADS, *JUDGES, *STTS, *LLMS, *VOICES]
+BROKEN = [*VADS, *REDUCERS, *JUDGES, *STTS, *LLMS, *VOICES]
 
 
 @pytest.mark.parametrize(

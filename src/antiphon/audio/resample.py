@@ -55,6 +55,10 @@ class Resampler:
         pcm_samples(pcm)
         return self._stream.push(pcm)
 
+    def rest(self) -> bytes:
+        """What ``flush`` would return now; the stream goes on. Nothing where its lag is not known."""
+        return self._stream.rest()
+
     def flush(self) -> bytes:
         """End the stream: the rest of its output. The next push begins a new stream."""
         rest = self._stream.flush()
@@ -88,6 +92,9 @@ class _Unchanged:
     def push(self, pcm: bytes) -> bytes:
         return pcm
 
+    def rest(self) -> bytes:
+        return b""
+
     def flush(self) -> bytes:
         return b""
 
@@ -101,6 +108,9 @@ class _Soxr:
 
     def push(self, pcm: bytes) -> bytes:
         return samples_to_pcm(self._stream.resample_chunk(pcm_to_samples(pcm)))
+
+    def rest(self) -> bytes:
+        return b""
 
     def flush(self) -> bytes:
         return samples_to_pcm(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
@@ -139,6 +149,12 @@ class _Polyphase:
         output = self._convert(np.frombuffer(pcm, S16LE))
         self._given += len(output)
         return output.tobytes()
+
+    def rest(self) -> bytes:
+        pending = self._pending
+        rest = self.flush()
+        self._pending = pending
+        return rest
 
     def flush(self) -> bytes:
         filter_ = self._filter

@@ -92,11 +92,6 @@ class Session:
         return self._turns.audio_bytes + self._conversation.audio_bytes + self._responses.own_audio_bytes
 
     @property
-    def detects_turns(self) -> bool:
-        """Whether speech probabilities are wanted."""
-        return self._settings.input.turn_detection is not None
-
-    @property
     def deadline(self) -> float | None:
         """Call ``tick`` then; None once the session is closed."""
         if self._closed:

@@ -220,7 +220,7 @@ def _merged_noise_reduction(current: NoiseReduction | None, sent: Opt[NoiseReduc
     kind = given(sent.type, current.type if current else None)
     if kind is None:
         raise _missing("session.audio.input.noise_reduction.type")
-    strength = _replaced(current.strength if current else UNSET, sent.strength, UNSET)
+    strength = _replaced(current.strength if current else 1.0, sent.strength, 1.0)
     return NoiseReduction(type=kind, strength=strength)
 
 

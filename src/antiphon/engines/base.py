@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from antiphon.engines.errors import EngineSettingsError
 from antiphon.vocabulary.llm import LlmCapabilities, LlmChunk, LlmRequest
-from antiphon.vocabulary.speech import Clause, SpokenAudio, SttOptions, Transcript
+from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio, SttOptions, Transcript
 
 __all__ = [
     "CallContext",
     "Engine",
     "EngineInfo",
     "LanguageModel",
+    "NoiseFilter",
+    "NoiseReducer",
     "Prefills",
     "Samples",
     "SpeechToText",
@@ -84,6 +86,26 @@ class VoiceActivityDetector(Engine, Protocol):
 
     def detect(self, windows: Samples, states: Sequence[VadState]) -> Samples:
         """``windows``: shape (batch, window_samples); one state a row, updated in place. Returns shape (batch,)."""
+
+
+class NoiseFilter(Protocol):
+    """The filter of one session's input; synchronous, far below 1 ms a frame, freed with its last reference."""
+
+    def filter(self, frame: Samples) -> Samples:
+        """The next ``frame_samples`` of the input; returns as many, ``delay_samples`` later than they came in."""
+
+
+class NoiseReducer(Engine, Protocol):
+    """Takes noise out of what a microphone hears."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def frame_samples(self) -> int: ...
+    @property
+    def delay_samples(self) -> int: ...
+
+    def new_filter(self, kind: NoiseKind) -> NoiseFilter: ...
 
 
 class TurnJudge(Engine, Protocol):

@@ -1,8 +1,8 @@
 """Engines by name. Built-in engines and those of third parties come through the same door: entry points.
 
-Groups: ``antiphon.vad``, ``antiphon.turn_judge``, ``antiphon.stt``, ``antiphon.llm``, ``antiphon.tts``. The value is a
-factory ``(options: Mapping[str, Any]) -> Engine``; it is loaded only when its engine is selected, and imports what is
-heavy inside.
+Groups: ``antiphon.vad``, ``antiphon.noise_reducer``, ``antiphon.turn_judge``, ``antiphon.stt``, ``antiphon.llm`` and
+``antiphon.tts``. The value is a factory ``(options: Mapping[str, Any]) -> Engine``; it is loaded only when its engine
+is selected, and imports what is heavy inside.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ __all__ = ["EngineKind", "Requirements", "available", "choose", "create", "requi
 
 class EngineKind(StrEnum):
     VAD = "vad"
+    NOISE_REDUCER = "noise_reducer"
     TURN_JUDGE = "turn_judge"
     STT = "stt"
     LLM = "llm"
@@ -27,6 +28,7 @@ class EngineKind(StrEnum):
 
 DEFAULTS: Mapping[EngineKind, Sequence[str]] = {
     EngineKind.VAD: ("silero", "energy"),
+    EngineKind.NOISE_REDUCER: ("webrtc",),
     EngineKind.TURN_JUDGE: ("smart_turn",),
     EngineKind.STT: ("whisper",),
     EngineKind.LLM: ("llamacpp",),

@@ -120,7 +120,8 @@ class NoiseReductionUpdate(Wire, kw_only=True, frozen=True):
 
 class NoiseReduction(Wire, kw_only=True, frozen=True):
     type: Literal["near_field", "far_field"]
-    strength: float | Absent = UNSET
+    strength: float = 1.0
+    """0: no effect; 1: all that the filter does."""
 
 
 class TurnDetectionUpdate(Wire, kw_only=True, frozen=True):

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from antiphon.engines.base import LanguageModel, SpeechToText, TextToSpeech, TurnJudge, VoiceActivityDetector
+from antiphon.engines.base import (
+    LanguageModel,
+    NoiseReducer,
+    SpeechToText,
+    TextToSpeech,
+    TurnJudge,
+    VoiceActivityDetector,
+)
 from antiphon.engines.resilient import Resilience, ResilientStt, ResilientTts, resilient_llm
 
 __all__ = ["Engines"]
@@ -14,6 +21,7 @@ class Engines:
     stt: SpeechToText
     llm: LanguageModel
     tts: TextToSpeech
+    noise_reducer: NoiseReducer | None = None
     turn_judge: TurnJudge | None = None
 
     def resilient(self, resilience: Resilience) -> "Engines":

@@ -1,15 +1,19 @@
-"""Input audio on its way to the core: from the wire format to ``INPUT_HZ``, no faster than the detector hears it."""
+"""Input audio on its way to the core: from the wire format to ``INPUT_HZ``, no faster than the detector hears it, and
+without its noise where the session says so."""
 
 from asyncio import sleep
 from collections.abc import Callable
+from typing import Protocol
 
 from antiphon.audio.g711 import G711_HZ, decode_alaw, decode_ulaw
 from antiphon.audio.resample import Resampler
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.item_checks import check_whole_samples
+from antiphon.engines.base import NoiseReducer
 from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.session_config import FormatName
+from antiphon.protocol.session_config import AudioInput, FormatName, NoiseReduction
 from antiphon.runtime.listener import Listener
+from antiphon.runtime.noise_reducing import NoiseReducing
 from antiphon.runtime.vad_batch import VadBatcher
 
 __all__ = ["Hearing"]
@@ -25,20 +29,37 @@ _MAX_BEHIND = 8
 """Pieces that may wait for the detector; more are heard before anything else is read."""
 
 
-class Hearing:
-    """The input audio of one session. ``detects_turns`` says whether the detector is to be asked now."""
+class _Observed(Protocol):
+    def noise_kept(self, error: BaseException | None) -> None: ...
 
-    def __init__(self, batcher: VadBatcher, listener: Listener, detects_turns: Callable[[], bool]) -> None:
+
+class Hearing:
+    """The input audio of one session, by its settings as they are when the audio comes."""
+
+    def __init__(
+        self,
+        batcher: VadBatcher,
+        listener: Listener,
+        settings: Callable[[], AudioInput],
+        noise_reducer: NoiseReducer | None,
+        observer: _Observed,
+    ) -> None:
+        """``observer`` is told where noise reduction was asked for and there is none: no engine, or a failed one."""
         self._batcher = batcher
         self._listener = listener
-        self._detects_turns = detects_turns
+        self._settings = settings
+        self._noise_reducer = noise_reducer
+        self._observer = observer
         self._format: FormatName = "audio/pcm"
-        self._resampler = Resampler(G711_HZ, INPUT_HZ)
+        self._resampler = Resampler(INPUT_HZ, INPUT_HZ)
+        self._noise: NoiseReduction | None = None
+        """What the filter was made for."""
+        self._reducing: NoiseReducing | None = None
 
-    async def append(self, audio: bytes, format: FormatName) -> None:
+    async def append(self, audio: bytes) -> None:
         """One ``input_audio_buffer.append``. Raises ``ProtocolError``; refused audio is not heard at all."""
-        self._check(audio, format)
-        step = _STEP_BYTES[format]
+        self._prepare(audio)
+        step = _STEP_BYTES[self._format]
         if len(audio) <= step:
             self._hear(audio)
         else:
@@ -53,31 +74,76 @@ class Hearing:
         """Hand on everything: an event that comes after audio is handled after it."""
         if self._listener.behind:
             await self._batcher.flush(self._listener)
-        self._listener.give_rest()
+        rest = self._resampler.rest()
+        self._listener.give_rest(rest if self._reducing is None else self._reducing.rest(rest))
 
-    def _hear(self, audio: bytes) -> None:
-        pcm = self._decoded(audio)
-        if not pcm:
-            return
-        if self._detects_turns():
-            self._listener.push(pcm)
-            self._batcher.wake(self._listener)
-        else:
-            self._listener.pass_on(pcm)
+    def close(self) -> None:
+        """The session is over: its filter goes at once, not when memory is swept."""
+        self._reducing = None
 
-    def _check(self, audio: bytes, format: FormatName) -> None:
+    # --- on its way ------------------------------------------------------------------------------------------------
+
+    def _prepare(self, audio: bytes) -> None:
+        """Check the audio, and follow the settings; what came before them ends as it began."""
+        settings = self._settings()
         if not audio:
             raise ProtocolError("invalid_value", "Invalid 'audio': it is empty.", "audio")
+        format = settings.format.type
         check_whole_samples(audio, format, "audio")
         if format != self._format:
+            self._reduce(self._resampler.flush())
             self._format = format
-            self._resampler = Resampler(G711_HZ, INPUT_HZ)
+            self._resampler = Resampler(INPUT_HZ if format == "audio/pcm" else G711_HZ, INPUT_HZ)
+        if settings.noise_reduction != self._noise:
+            self._follow(settings.noise_reduction)
 
-    def _decoded(self, audio: bytes) -> bytes:
-        match self._format:
-            case "audio/pcm":
-                return audio
-            case "audio/pcmu":
-                return self._resampler.push(decode_ulaw(audio))
-            case "audio/pcma":
-                return self._resampler.push(decode_alaw(audio))
+    def _follow(self, wanted: NoiseReduction | None) -> None:
+        before, self._noise = self._noise, wanted
+        if wanted is None or wanted.strength == 0:
+            self._stop_reducing()
+        elif self._reducing is not None and before is not None and before.type == wanted.type:
+            self._reducing.strength = wanted.strength
+        else:
+            self._stop_reducing()
+            if self._noise_reducer is None:
+                self._observer.noise_kept(None)
+            else:
+                self._reducing = NoiseReducing(self._noise_reducer, wanted.type, wanted.strength)
+
+    def _stop_reducing(self) -> None:
+        if self._reducing is not None:
+            reducing, self._reducing = self._reducing, None
+            self._listen(reducing.rest())
+
+    def _hear(self, audio: bytes) -> None:
+        self._reduce(self._resampler.push(_decoded(audio, self._format)))
+
+    def _reduce(self, pcm: bytes) -> None:
+        if self._reducing is not None:
+            try:
+                pcm = self._reducing.push(pcm)
+            except Exception as error:
+                # Noise is better than silence: the session goes on without the filter until its settings change.
+                self._observer.noise_kept(error)
+                self._stop_reducing()
+                return
+        self._listen(pcm)
+
+    def _listen(self, pcm: bytes) -> None:
+        if not pcm:
+            return
+        if self._settings().turn_detection is None:
+            self._listener.pass_on(pcm)
+        else:
+            self._listener.push(pcm)
+            self._batcher.wake(self._listener)
+
+
+def _decoded(audio: bytes, format: FormatName) -> bytes:
+    match format:
+        case "audio/pcm":
+            return audio
+        case "audio/pcmu":
+            return decode_ulaw(audio)
+        case "audio/pcma":
+            return decode_alaw(audio)

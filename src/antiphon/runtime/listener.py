@@ -24,7 +24,7 @@ _DEAF_S = 5.0
 @dataclass(slots=True)
 class _Piece:
     pcm: bytes
-    """Audio that the core has not been given yet, up to the end of the window."""
+    """The audio up to the end of the window, since the piece before."""
     window: Samples | None
     """What the detector is to be asked about, if anything."""
     level_dbfs: float | None
@@ -54,6 +54,8 @@ class Listener:
         self._due: deque[_Piece] = deque()
         self._cutter: _Cutter | None = None
         self._pushed_samples = 0
+        self._early_bytes = 0
+        """What the core was given of audio that is still to be handed on."""
         self._next_sample = 0
         self._lost_samples = 0
         self.state: VadState = None
@@ -80,15 +82,26 @@ class Listener:
         if self._cutter is not None:
             while self._due:
                 self._hand_on(self._due.popleft(), None)
-            self.give_rest()
+            self._give(self._cutter.held)
             self._cutter = None
         self._pushed_samples += len(pcm) // BYTES_PER_SAMPLE
-        self._received(AudioReceived(pcm))
+        self._give(pcm)
 
-    def give_rest(self) -> None:
-        """Hand on the audio that does not fill a window yet; nothing may wait for the detector."""
-        if self._cutter is not None and (rest := self._cutter.give_rest()):
-            self._received(AudioReceived(rest))
+    def give_rest(self, following: bytes = b"") -> None:
+        """Give the core all there is: what does not fill a window yet, and ``following``, which is on its way here.
+
+        Nothing may wait for the detector. When that audio comes, in whatever form, the core is not given it again.
+        """
+        rest = (self._cutter.held if self._cutter is not None else b"") + following
+        self._give(rest)
+        self._early_bytes += len(rest)
+
+    def _give(self, pcm: bytes) -> None:
+        """Audio of the core's, in its order, less what it was given early."""
+        early = min(self._early_bytes, len(pcm))
+        self._early_bytes -= early
+        if early < len(pcm):
+            self._received(AudioReceived(pcm[early:]))
 
     # --- the detector's side ---------------------------------------------------------------------------------------
 
@@ -114,8 +127,7 @@ class Listener:
             self._failed(error)
 
     def _hand_on(self, piece: _Piece, probability: float | None) -> None:
-        if piece.pcm:
-            self._received(AudioReceived(piece.pcm))
+        self._give(piece.pcm)
         if piece.level_dbfs is None:
             return
         first = self._next_sample
@@ -134,8 +146,6 @@ class _Cutter:
         # The first window is complete once the resampler has seen a little more; the later ones follow at its pace.
         self._wanted_bytes = self._window_bytes + self._resampler.lag_samples * BYTES_PER_SAMPLE
         self._held = bytearray()
-        self._given_bytes = 0
-        """How much of ``_held`` was handed on already."""
         self._zeros = bytes(self._window_bytes)
         self._was_zeros = False
         self._quiet_windows = 0
@@ -146,15 +156,15 @@ class _Cutter:
             audio = bytes(self._held[: self._wanted_bytes])
             del self._held[: self._wanted_bytes]
             self._wanted_bytes = self._window_bytes
-            new, self._given_bytes = audio[self._given_bytes :], 0
-            yield from self._pieces(audio, new)
+            yield from self._pieces(audio)
 
-    def give_rest(self) -> bytes:
-        rest = bytes(self._held[self._given_bytes :])
-        self._given_bytes = len(self._held)
-        return rest
+    @property
+    def held(self) -> bytes:
+        """Audio that does not fill a window yet."""
+        return bytes(self._held)
 
-    def _pieces(self, audio: bytes, new: bytes) -> Iterator[_Piece]:
+    def _pieces(self, audio: bytes) -> Iterator[_Piece]:
+        new = audio
         was_zeros, self._was_zeros = self._was_zeros, audio == self._zeros
         if self._quiet_windows > _QUIET_WINDOWS and was_zeros and self._was_zeros:
             # A muted client: the resampler holds nothing but zeros, and would give zeros.

@@ -74,13 +74,15 @@ class Orchestrator:
             session_id=self._id,
             audio_bytes=settings.limits.audio_bytes,
         )
+        self._hearing = Hearing(
+            batcher, self._listener, lambda: self.session.settings.audio.input, engines.noise_reducer, observer
+        )
         self._reading = Reading(
             transport,
-            Hearing(batcher, self._listener, lambda: self.session.detects_turns),
+            self._hearing,
             settings=settings,
             decoding=decoding,
             report=self._handle,
-            audio_format=lambda: self.session.settings.audio.input.format.type,
             unknown_field=self._report.unknown_field,
         )
         self._start = asyncio.get_running_loop().time()
@@ -109,6 +111,7 @@ class Orchestrator:
                 await self._close_transport()
         finally:
             self._batcher.leave(self._listener)
+            self._hearing.close()
             if self._recorder is not None:
                 self._recorder.close()
             self._report.ended(self._outcome, self.now)

@@ -9,7 +9,6 @@ from antiphon.protocol.base import given
 from antiphon.protocol.client_events import InputAudioBufferAppend
 from antiphon.protocol.codec import decode_client_event
 from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.session_config import FormatName
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.hearing import Hearing
 from antiphon.runtime.pace import Pace
@@ -36,7 +35,6 @@ class Reading:
         settings: RuntimeSettings,
         decoding: ByteBudget,
         report: Callable[[ClientEventReceived | ClientEventRefused], None],
-        audio_format: Callable[[], FormatName],
         unknown_field: Callable[[str], None],
     ) -> None:
         """``unknown_field`` is told each name once, and no more than 64 of them."""
@@ -45,7 +43,6 @@ class Reading:
         self._settings = settings
         self._decoding = decoding
         self._report = report
-        self._audio_format = audio_format
         self._unknown_field = unknown_field
         self._unknown: set[str] = set()
 
@@ -83,7 +80,7 @@ class Reading:
 
     async def _append(self, event: InputAudioBufferAppend) -> None:
         try:
-            await self._hearing.append(event.audio, self._audio_format())
+            await self._hearing.append(event.audio)
         except ProtocolError as error:
             error.event_id = given(event.event_id, None)
             self._report(ClientEventRefused(error))

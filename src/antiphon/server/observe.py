@@ -58,6 +58,7 @@ class ServerObserver:
 
     def __init__(self) -> None:
         self.registry = registry = Registry()
+        self._noise_kept = False
         self._openings: dict[str, tuple[Opening, str]] = {}
         self._sessions = registry.counter(
             "antiphon_sessions_total", "Sessions ended, by outcome.", {"outcome": _OUTCOMES}
@@ -174,6 +175,12 @@ class ServerObserver:
         """The detector began to fail: nobody's speech is noticed until it works again."""
         self._vad_failures.add()
         _LOG.error("vad_failed", exc_info=error)
+
+    def noise_kept(self, error: BaseException | None) -> None:
+        """Told once: every session that asks for it has the same lack."""
+        if not self._noise_kept:
+            self._noise_kept = True
+            _LOG.warning("noise_reduction_has_no_effect", exc_info=error)
 
     def fault(self, session_id: str, error: BaseException) -> None:
         self._faults.add()

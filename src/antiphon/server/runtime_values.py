@@ -8,6 +8,7 @@ from antiphon.core.limits import Limits
 from antiphon.engines.base import (
     Engine,
     LanguageModel,
+    NoiseReducer,
     SpeechToText,
     TextToSpeech,
     TurnJudge,
@@ -29,6 +30,7 @@ def runtime_engines(engines: Mapping[EngineKind, Engine]) -> Engines:
         stt=cast(SpeechToText, engines[EngineKind.STT]),
         llm=cast(LanguageModel, engines[EngineKind.LLM]),
         tts=cast(TextToSpeech, engines[EngineKind.TTS]),
+        noise_reducer=cast(NoiseReducer | None, engines.get(EngineKind.NOISE_REDUCER)),
         turn_judge=cast(TurnJudge | None, engines.get(EngineKind.TURN_JUDGE)),
     )
 

@@ -196,6 +196,7 @@ class Settings(BaseSettings):
     limits: LimitsSection = LimitsSection()
     patience: PatienceSection = PatienceSection()
     vad: EngineSection = EngineSection()
+    noise_reducer: EngineSection = EngineSection()
     turn_judge: EngineSection = EngineSection()
     stt: EngineSection = EngineSection()
     llm: EngineSection = EngineSection()

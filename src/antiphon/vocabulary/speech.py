@@ -1,8 +1,12 @@
 """Speech to text and text to speech: orders and facts."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-__all__ = ["Clause", "SpokenAudio", "SttOptions", "Transcript", "WordLogprob"]
+__all__ = ["Clause", "NoiseKind", "SpokenAudio", "SttOptions", "Transcript", "WordLogprob"]
+
+NoiseKind: TypeAlias = Literal["near_field", "far_field"]
+"""Where the microphone is: close to the mouth, or across the room."""
 
 
 @dataclass(frozen=True, slots=True)

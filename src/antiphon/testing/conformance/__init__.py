@@ -22,13 +22,14 @@ children: while that check runs nothing else may compute in them.
 from typing import Any
 
 from antiphon.engines.registry import EngineKind
-from antiphon.testing.conformance import llm, stt, tts, turn_judge, vad
+from antiphon.testing.conformance import llm, noise_reducer, stt, tts, turn_judge, vad
 from antiphon.testing.conformance.check import SYNTHETIC, Check, ContractError, Material
 
 __all__ = ["SYNTHETIC", "Check", "ContractError", "Material", "checks_for", "failures"]
 
 _CHECKS = {
     EngineKind.VAD: vad.checks,
+    EngineKind.NOISE_REDUCER: noise_reducer.checks,
     EngineKind.TURN_JUDGE: turn_judge.checks,
     EngineKind.STT: stt.checks,
     EngineKind.LLM: llm.checks,

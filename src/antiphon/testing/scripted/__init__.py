@@ -26,12 +26,14 @@ performed:
 - *Text to speech*: a clause that holds "speech fails here" fails, "speech hangs here" hangs. Else a tone.
 - *Turn judge*: a text that ends with ``...``, a comma or "and" is not complete.
 - *Voice activity*: a tone is speech.
+- *Noise reduction*: everything is half as loud.
 """
 
 from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
 from antiphon.testing.scripted.llm import LlmScript, LlmStep, ScriptedLlm
 from antiphon.testing.scripted.speech import (
+    ScriptedNoiseReducer,
     ScriptedStt,
     ScriptedTts,
     ScriptedTurnJudge,
@@ -49,6 +51,7 @@ __all__ = [
     "LlmScript",
     "LlmStep",
     "ScriptedLlm",
+    "ScriptedNoiseReducer",
     "ScriptedStt",
     "ScriptedTts",
     "ScriptedTurnJudge",
@@ -64,6 +67,7 @@ def engines() -> dict[EngineKind, Engine]:
     """One scripted engine of each kind, steered by the client."""
     return {
         EngineKind.VAD: ScriptedVad(),
+        EngineKind.NOISE_REDUCER: ScriptedNoiseReducer(),
         EngineKind.TURN_JUDGE: ScriptedTurnJudge(),
         EngineKind.STT: ScriptedStt(),
         EngineKind.LLM: ScriptedLlm(),

@@ -5,6 +5,7 @@ import re
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import numpy as np
 
@@ -13,9 +14,17 @@ from antiphon.engines.errors import EngineError
 from antiphon.testing.scripted.steps import HANG, Say, ScriptedEngine, Step, Trouble, read_steps, undergo
 from antiphon.testing.signals import tone
 from antiphon.vocabulary.errors import EngineErrorKind
-from antiphon.vocabulary.speech import Clause, SpokenAudio, SttOptions, Transcript
+from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio, SttOptions, Transcript
 
-__all__ = ["ScriptedStt", "ScriptedTts", "ScriptedTurnJudge", "ScriptedVad", "SttScript", "SttStep"]
+__all__ = [
+    "ScriptedNoiseReducer",
+    "ScriptedStt",
+    "ScriptedTts",
+    "ScriptedTurnJudge",
+    "ScriptedVad",
+    "SttScript",
+    "SttStep",
+]
 
 _KEPT = 32
 _AUDIBLE_RMS = 0.01
@@ -54,6 +63,40 @@ class ScriptedVad(ScriptedEngine):
                 state.windows += 1
             rms = np.sqrt(np.mean(np.square(windows), axis=1))
             return np.where(rms > self.threshold_rms, np.float32(1), np.float32(0))
+
+
+class ScriptedNoiseReducer(ScriptedEngine):
+    """Makes everything half as loud (``near_field``) or a quarter as loud, later by ``delay_samples``."""
+
+    sample_rate_hz = 16_000
+    frame_samples = 160
+
+    def __init__(self, *, delay_samples: int = 96) -> None:
+        super().__init__("noise reducer")
+        self.delay_samples = delay_samples
+        self.filters: WeakSet[_Quieter] = WeakSet()
+        """Those that sessions hold."""
+        self.error: Exception | None = None
+        """Raised by the filters while it is set."""
+
+    def new_filter(self, kind: NoiseKind) -> "_Quieter":
+        filter_ = _Quieter(self, 0.5 if kind == "near_field" else 0.25)
+        self.filters.add(filter_)
+        return filter_
+
+
+class _Quieter:
+    def __init__(self, reducer: ScriptedNoiseReducer, gain: float) -> None:
+        self._reducer = reducer
+        self._gain = np.float32(gain)
+        self._late = np.zeros(reducer.delay_samples, np.float32)
+
+    def filter(self, frame: Samples) -> Samples:
+        if self._reducer.error is not None:
+            raise self._reducer.error
+        joined = np.concatenate((self._late, frame * self._gain))
+        self._late = joined[len(frame) :]
+        return joined[: len(frame)]
 
 
 class ScriptedStt(ScriptedEngine):
