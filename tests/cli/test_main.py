@@ -85,7 +85,7 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
     assert all(command in output + errors for command in ("serve", "doctor", "config", "models"))
 
 
-@pytest.mark.parametrize("command", ["serve", "doctor", "config", "models"])
+@pytest.mark.parametrize("command", ["serve", "doctor", "config", "models", "conform"])
 def test_every_command_has_help(run: Run, command: str) -> None:
     status, output, _ = run([command, "--help"])
     assert status == 0

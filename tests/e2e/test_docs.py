@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -45,12 +46,16 @@ _OTHER_MACHINES = (
     "ANTIPHON_API_KEYS=first-long-random-key,second-long-random-key "
     "antiphon serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"
 )
+_CONFORM = f"antiphon conform --url {DEFAULT_ADDRESS.replace('http', 'ws')}/v1/realtime --scripted"
+CONFORM = {f"{_CONFORM} --only 'items.*' --only errors.event-id"}
+"""Run against a server of the test's own."""
+RUN_ELSEWHERE |= {_CONFORM: "tests/e2e/test_conform.py", f"{_CONFORM} --json": "tests/e2e/test_conform.py"}
 SERVED = {_OTHER_MODEL, _OTHER_MACHINES}
 """Their settings are read as they stand; the servers behind them are the reader's."""
 
 
 def test_every_command_in_the_docs_is_run_somewhere() -> None:
-    assert commands() == RUN_AS_THEY_STAND | RUN_BY_CI | set(RUN_ELSEWHERE) | SERVED
+    assert commands() == RUN_AS_THEY_STAND | RUN_BY_CI | set(RUN_ELSEWHERE) | SERVED | CONFORM
 
 
 @pytest.mark.parametrize("page", {page for page in RUN_ELSEWHERE.values() if page.startswith("tests/")})
@@ -70,6 +75,13 @@ def run(command: list[str], **environment: str) -> str:
 def test_the_command_works(command: str) -> None:
     program, *arguments = command.split()
     assert run([str(Path(sys.executable).parent / program), *arguments])
+
+
+@pytest.mark.parametrize("command", sorted(CONFORM))
+def test_the_command_finds_a_server_that_conforms(command: str, scripted_server: ServerProcess) -> None:
+    address = scripted_server.base_url.removesuffix("/v1").replace("http", "ws")
+    _, *arguments = shlex.split(command.replace(DEFAULT_ADDRESS.replace("http", "ws"), address))
+    assert " 0 failed" in run([str(Path(sys.executable).parent / "antiphon"), *arguments])
 
 
 @pytest.mark.parametrize("command", sorted(SERVED))

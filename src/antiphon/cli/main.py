@@ -18,6 +18,7 @@ _COMMANDS = {
     "doctor": "antiphon.cli.doctor:doctor",
     "config": "antiphon.cli.config:config",
     "models": "antiphon.cli.models:models",
+    "conform": "antiphon.cli.conform:conform",
 }
 _WRONG_SETTINGS = 2
 _INTERRUPTED = 130
