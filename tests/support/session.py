@@ -125,8 +125,17 @@ class Driver:
 
     def audio(self, ms: int) -> None:
         """Audio that no detector looks at."""
-        self.samples += ms * INPUT_HZ // 1000
-        self.do(AudioReceived(bytes(ms * INPUT_HZ // 1000 * 2)))
+        self.chunk(ms * INPUT_HZ // 1000)
+
+    def chunk(self, samples: int) -> None:
+        """Audio of any length; its bytes tell one chunk from the next."""
+        level = self.samples // 8 % 251
+        self.samples += samples
+        self.do(AudioReceived(bytes((level,)) * (2 * samples)))
+
+    def detected(self, first_sample: int, probability: float, level_dbfs: float = -25.0) -> None:
+        """The detector's word on one window."""
+        self.do(SpeechProbability(first_sample, _WINDOW_SAMPLES, probability, level_dbfs))
 
     def windows(self, ms: int, probability: float) -> None:
         """Audio and what the detector says of each of its windows."""
@@ -134,7 +143,7 @@ class Driver:
         for _ in range(ms // WINDOW_MS):
             first = self.samples
             self.audio(WINDOW_MS)
-            self.do(SpeechProbability(first, _WINDOW_SAMPLES, probability, -25.0))
+            self.detected(first, probability)
 
     def speech(self, ms: int) -> None:
         self.windows(ms, 0.95)
@@ -154,10 +163,11 @@ class Driver:
     def call(self, response_id: str, index: int, name: str, arguments: str) -> list[Output]:
         return self.do(ToolCallProduced(response_id, index, name, arguments))
 
-    def spoken(self, response_id: str, ms: int, start: int, end: int) -> list[Output]:
-        """Speech of the characters ``start:end`` of the response, as PCM."""
+    def spoken(self, response_id: str, ms: int, start: int, end: int, *, narrow: bool = False) -> list[Output]:
+        """Speech of the characters ``start:end`` of the response, as PCM or (``narrow``) as G.711."""
         samples = ms * INPUT_HZ // 1000
-        return self.do(AudioProduced(response_id, bytes(2 * samples), samples, start, end))
+        size = samples // 3 if narrow else 2 * samples
+        return self.do(AudioProduced(response_id, bytes((1 + start % 200,)) * size, samples, start, end))
 
     def ended(self, response_id: str, reason: FinishReason = "stop", usage: TokenUsage | None = None) -> list[Output]:
         return self.do(GenerationEnded(response_id, reason, usage or TokenUsage()))

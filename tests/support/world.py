@@ -4,12 +4,10 @@
 from outputs alone, and fails where they contradict each other.
 """
 
-import base64
 import copy
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.core.outputs import (
@@ -25,45 +23,63 @@ from antiphon.core.outputs import (
     StopTranscription,
     TurnClosed,
 )
-from antiphon.vocabulary.llm import FinishReason
+from antiphon.vocabulary.llm import FinishReason, TokenUsage
+from tests.support.item_rules import ItemRules
+from tests.support.prompt_rules import assert_legal_request
+from tests.support.response_rules import ResponseRules
 from tests.support.session import Driver, events_of, payload_of
 
 __all__ = ["World"]
 
-_BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
 _ID = re.compile(r"\b(?:item|resp|call|event|pad)_\d+")
-
-
-@dataclass
-class _Response:
-    in_conversation: bool
-    format: str
-    items: list[str] = field(default_factory=list)
-    open_items: set[str] = field(default_factory=set)
-    streams: int = 0
 
 
 class World:
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self.items: list[str] = []
-        self.responses: dict[str, _Response] = {}
-        self.finished: list[str] = []
+        self._responses = ResponseRules()
+        self._items = ItemRules(self._responses)
+        self._streams: dict[str, int] = {}
+        """Generations ordered, by response."""
         self.generating: set[str] = set()
         self.transcribing: dict[tuple[str, int], str] = {}
         """State of each transcription stream: open, ended."""
         self.past_places: list[tuple[str, int]] = []
-        self.sent_bytes: dict[str, int] = {}
-        self.formats: dict[str, str] = {}
         self.closed = False
+        self._sent = 0
+
+    # --- what there is ---------------------------------------------------------------------------------------------
+
+    @property
+    def items(self) -> list[str]:
+        return self._items.order
+
+    @property
+    def responses(self) -> list[str]:
+        return list(self._responses.active)
+
+    @property
+    def finished(self) -> list[str]:
+        return self._responses.finished
+
+    @property
+    def spoken(self) -> list[str]:
+        """The items that have audio of the assistant."""
+        return [item_id for item_id in self.items if item_id in self._responses.sent_bytes]
+
+    def is_narrow(self, response_id: str) -> bool:
+        """Whether the audio of a response goes out as G.711."""
+        return self._responses.is_narrow(response_id)
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
-    def client(self, event_type: str, fields: Mapping[str, Any]) -> None:
+    def client(self, event_type: str, fields: Mapping[str, Any], origin: int = 0) -> None:
         """A client event; where it is refused, nothing may have changed."""
         before = copy.deepcopy(self.driver.session)
-        self.driver.send(event_type, **fields)
-        outputs = self.settle()
+        self._sent += 1
+        event = {"type": event_type, "event_id": f"mine_{self._sent}", **fields}
+        self.driver.send_text(json.dumps(event), origin)
+        outputs = self.settle(answering=(event["event_id"], origin))
         kinds = [event["type"] for event in map(payload_of, events_of(outputs))]
         if kinds == ["error"] and len(outputs) == 1:
             assert self.seen_by_client(self.driver.session) == self.seen_by_client(before)
@@ -80,22 +96,40 @@ class World:
             self.driver.transcript(place[0], text, index=place[1], final=final)
         self.settle()
 
-    def ended(self, response_id: str, reason: FinishReason = "stop", fault: str = "") -> None:
+    def ended(
+        self, response_id: str, reason: FinishReason = "stop", fault: str = "", usage: TokenUsage | None = None
+    ) -> None:
         """The end of a generation, or its failure."""
         self.generating.discard(response_id)
         if fault:
             self.driver.broke(response_id, fault)
         else:
-            self.driver.ended(response_id, reason)
+            self.driver.ended(response_id, reason, usage)
         self.settle()
 
-    def settle(self) -> list[Output]:
-        """Check what came out."""
+    def wait(self, seconds: float) -> None:
+        """Time goes on, and the session is called whenever it asked to be."""
+        until = self.driver.now + seconds
+        while not self.closed and (deadline := self.driver.session.deadline) is not None and deadline <= until:
+            self.driver.now = max(self.driver.now, deadline)
+            self._tick()
+            after = self.driver.session.deadline
+            assert after is None or after > self.driver.now, "called at its deadline, it asks to be called at once"
+        self.driver.now = until
+        self._tick()
+
+    def _tick(self) -> None:
+        self.driver.tick()
+        over = self.driver.now >= self.driver.limits.session_max_s
+        self.settle(answering=(None, None) if over else None)
+
+    def settle(self, answering: tuple[str | None, int | None] | None = None) -> list[Output]:
+        """Check what came out. ``answering``: the only event, and its connection, that an error may answer."""
         outputs = self.driver.take()
         for output in outputs:
             assert not self.closed, f"after the end: {output}"
             if isinstance(output, Emit):
-                self._event(payload_of(output.event))
+                self._event(output, answering)
             else:
                 self._order(output)
         self._check_state()
@@ -111,14 +145,24 @@ class World:
                 self.words(place, None, final=True)
             for response_id in list(self.generating):
                 self.ended(response_id)
-        assert self.closed or not (self.responses or self.generating or self.transcribing)
+        if not self.closed:
+            assert [*self.responses, *self.generating, *self.transcribing] == [], "it does not come to its end"
+            self._items.assert_settled()
+            self.assert_items_as_told()
 
     # --- what a client can ask for ---------------------------------------------------------------------------------
 
+    def assert_items_as_told(self) -> None:
+        """Every item is what its events have said, and none is there that should not be."""
+        probe = self._probe(self.driver.session)
+        for item_id in self.items:
+            probe.send("conversation.item.retrieve", item_id=item_id)
+            (event,) = probe.take_events()
+            self._items.assert_as_told(event["item"])
+
     def seen_by_client(self, session: Any) -> list[Any]:
         """Everything that a client can find out about a session, without touching it."""
-        probe = Driver(self.driver.settings, self.driver.limits, self.driver.now, check_events=False)
-        probe.session = copy.deepcopy(session)
+        probe = self._probe(session)
         seen: list[Any] = [probe.session.audio_bytes, probe.session.deadline, probe.session.settings]
         probes: list[tuple[str, dict[str, Any]]] = [
             *(("conversation.item.retrieve", {"item_id": item_id}) for item_id in self.items),
@@ -130,86 +174,33 @@ class World:
             seen += [self._without_new_ids(event) for event in probe.take_events()]
         return seen
 
+    def _probe(self, session: Any) -> Driver:
+        probe = Driver(self.driver.settings, self.driver.limits, self.driver.now, check_events=False)
+        probe.session = copy.deepcopy(session)
+        return probe
+
     def _without_new_ids(self, event: dict[str, Any]) -> str:
         """An answer to a probe, without the ids that were made for it."""
-        known = {*self.items, *self.responses, *(item for one in self.responses.values() for item in one.items)}
+        known = {*self.items, *self.responses, *self._responses.item_ids}
         return _ID.sub(lambda match: match.group() if match.group() in known else "new", json.dumps(event))
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    def _event(self, event: dict[str, Any]) -> None:
-        name = event["type"]
-        if name.startswith("response."):
-            self._response_event(name, event)
-        elif name.startswith("conversation.item."):
-            self._item_event(name.removeprefix("conversation.item."), event)
-        elif name == "input_audio_buffer.committed":
-            assert event["previous_item_id"] == (self.items[-1] if self.items else None)
-
-    def _response_event(self, name: str, event: dict[str, Any]) -> None:
-        if name == "response.created":
-            self._response_created(event["response"])
+    def _event(self, emitted: Emit, answering: tuple[str | None, int | None] | None) -> None:
+        event = payload_of(emitted.event)
+        if event["type"] == "error":
+            assert answering == (event["error"]["event_id"], emitted.origin), f"an error that nobody caused: {event}"
             return
-        response_id = event["response"]["id"] if name == "response.done" else event["response_id"]
-        assert response_id in self.responses, f"{name} of a response that is not active"
-        response = self.responses[response_id]
-        if name == "response.done":
-            assert not response.open_items
-            assert [item["id"] for item in event["response"]["output"]] == response.items
-            assert event["response"]["usage"] is not None
-            del self.responses[response_id]
-            self.finished.append(response_id)
-        elif name == "response.output_item.added":
-            assert event["output_index"] == len(response.items)
-            response.items.append(event["item"]["id"])
-            response.open_items.add(event["item"]["id"])
-            self.formats[event["item"]["id"]] = response.format
-        elif name == "response.output_item.done":
-            response.open_items.remove(event["item"]["id"])
-        else:
-            assert event["item_id"] in response.open_items, f"{name} outside its item"
-            assert response.items[event["output_index"]] == event["item_id"]
-            if name == "response.output_audio.delta":
-                size = len(base64.b64decode(event["delta"]))
-                self.sent_bytes[event["item_id"]] = self.sent_bytes.get(event["item_id"], 0) + size
-
-    def _response_created(self, response: dict[str, Any]) -> None:
-        assert response["id"] not in self.responses
-        assert response["id"] not in self.finished
-        in_conversation = response["conversation_id"] is not None
-        if in_conversation:
-            assert not any(other.in_conversation for other in self.responses.values()), "two default responses"
-        self.responses[response["id"]] = _Response(in_conversation, response["audio"]["output"]["format"]["type"])
-
-    def _item_event(self, name: str, event: dict[str, Any]) -> None:
-        if name == "added":
-            item_id = event["item"]["id"]
-            assert item_id not in self.items
-            self.items.insert(self._place_behind(event["previous_item_id"]), item_id)
-        elif name == "done":
-            place = self.items.index(event["item"]["id"])
-            assert event["previous_item_id"] == (self.items[place - 1] if place else None)
-        elif name == "deleted":
-            self.items.remove(event["item_id"])
-        elif name == "truncated":
-            assert event["item_id"] in self.items
-            sent = self.sent_bytes.get(event["item_id"], 0)
-            assert event["audio_end_ms"] <= sent // _BYTES_PER_MS[self.formats[event["item_id"]]]
-        elif name == "retrieved":
-            assert event["item"]["id"] in self.items
-
-    def _place_behind(self, previous: str | None) -> int:
-        return 0 if previous is None else self.items.index(previous) + 1
+        assert emitted.origin is None
+        self._responses.event(event)
+        self._items.event(event)
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
     def _order(self, order: Output) -> None:
         match order:
             case StartResponse():
-                response = self.responses[order.response_id]
-                response.streams += 1
-                assert response.streams <= 2
-                self.generating.add(order.response_id)
+                self._start_response(order)
             case StopResponse():
                 self.generating.remove(order.response_id)
             case StartTranscription():
@@ -229,6 +220,14 @@ class World:
                 assert order.item_id in self.items
             case TurnClosed():
                 assert order.silence_ms >= 0
+
+    def _start_response(self, order: StartResponse) -> None:
+        assert order.response_id in self._responses.active
+        assert order.response_id not in self.generating
+        self._streams[order.response_id] = self._streams.get(order.response_id, 0) + 1
+        assert self._streams[order.response_id] <= 2
+        self.generating.add(order.response_id)
+        assert_legal_request(order.request)
 
     def _start_transcription(self, place: tuple[str, int]) -> None:
         assert place not in self.transcribing

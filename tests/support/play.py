@@ -1,0 +1,228 @@
+"""Plays drawn steps against a ``World``: facts and events about what is there at that moment, now and then not."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured
+from antiphon.vocabulary.llm import TokenUsage
+from tests.support.session import WINDOW_MS
+from tests.support.world import World
+
+__all__ = ["Play"]
+
+_WINDOW_SAMPLES = WINDOW_MS * 24
+
+
+class Play:
+    """Every step is a method with its name; the numbers of a step choose among what is there."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.driver = world.driver
+        self._heard_to = 0
+        """The detector has given its word up to here."""
+        self._bend: tuple[int, Any] | None = None
+
+    def step(self, name: str, *arguments: Any) -> None:
+        act: Callable[..., None] = getattr(self, f"_{name}")
+        act(*arguments)
+        self.world.settle()
+
+    def _rest(self) -> None:
+        pass
+
+    # --- the client ------------------------------------------------------------------------------------------------
+
+    def _client(self, event_type: str, fields: dict[str, Any]) -> None:
+        if self._bend is not None:
+            number, value = self._bend
+            self._bend = None
+            fields = json.loads(json.dumps(fields))
+            _bend(fields, number, value)
+        self.world.client(event_type, fields)
+
+    def _bent(self, step: tuple[Any, ...], number: int, value: Any) -> None:
+        """The event of a step with one of its fields changed."""
+        self._bend = (number, value)
+        self.step(*step)
+        self._bend = None
+
+    def _sideband(self, number: int) -> None:
+        self.world.client("conversation.item.retrieve", {"item_id": self._item(number, "ghost")}, origin=1)
+
+    def _wire(self, event: dict[str, Any], number: int) -> None:
+        """An event of any content, about something that is there."""
+        fields = dict(event)
+        for name, known in {"item_id": self._item(number, "ghost"), "response_id": self._response(number)}.items():
+            if name in fields and number % 2:
+                fields[name] = known
+        event_type = fields.pop("type")
+        if event_type == "input_audio_buffer.append":
+            self._append(number, base64.b64decode(fields["audio"]))
+        else:
+            self.world.client(event_type, fields)
+
+    def _update(self, session: dict[str, Any]) -> None:
+        self._client("session.update", {"session": session})
+
+    def _append(self, _: int, audio: bytes) -> None:
+        before = self.driver.session.audio_bytes
+        self.world.client("input_audio_buffer.append", {"audio": base64.b64encode(audio).decode()})
+        # Less than came, where old audio went at the same time: then the detector lags behind.
+        self.driver.samples += max(0, self.driver.session.audio_bytes - before) // 2
+
+    def _commit(self) -> None:
+        self._client("input_audio_buffer.commit", {})
+
+    def _clear(self) -> None:
+        self._client("input_audio_buffer.clear", {})
+
+    def _clear_output(self) -> None:
+        self._client("output_audio_buffer.clear", {})
+
+    def _create(self, role: str, parts: list[Any], number: int, previous: int) -> None:
+        item = {"type": "message", "role": role, "content": parts, "id": f"mine_{number}"}
+        self._client("conversation.item.create", {"item": item, "previous_item_id": self._item(previous, "root")})
+
+    def _result(self, number: int) -> None:
+        item = {"type": "function_call_output", "call_id": f"call_{number}", "output": "42"}
+        self._client("conversation.item.create", {"item": item})
+
+    def _called(self, number: int, arguments: str) -> None:
+        """A call that the client tells of."""
+        item = {"type": "function_call", "call_id": f"call_{number}", "name": "look", "arguments": arguments}
+        self._client("conversation.item.create", {"item": item})
+
+    def _retrieve(self, number: int) -> None:
+        self._client("conversation.item.retrieve", {"item_id": self._item(number, "ghost")})
+
+    def _truncate(self, number: int, end_ms: int, content_index: int) -> None:
+        fields = {"item_id": self._item(number, "ghost"), "content_index": content_index, "audio_end_ms": end_ms}
+        self._client("conversation.item.truncate", fields)
+
+    def _delete(self, number: int) -> None:
+        self._client("conversation.item.delete", {"item_id": self._item(number, "ghost")})
+
+    def _respond(self, response: dict[str, Any]) -> None:
+        self._client("response.create", {"response": response})
+
+    def _cancel(self, number: int | None) -> None:
+        self._client("response.cancel", {} if number is None else {"response_id": self._response(number)})
+
+    def _interrupt(self, end_ms: int) -> None:
+        """What clients do when the user cuts in: truncate what was played last."""
+        spoken = self.world.spoken
+        fields = {"item_id": spoken[-1] if spoken else "ghost", "content_index": 0, "audio_end_ms": end_ms}
+        self._client("conversation.item.truncate", fields)
+
+    # --- the user --------------------------------------------------------------------------------------------------
+
+    def _audio(self, pieces: int) -> None:
+        self.driver.audio(100 * pieces)
+
+    def _chunk(self, samples: int) -> None:
+        self.driver.chunk(samples)
+
+    def _detected(self, windows: int, probability: float, level_dbfs: float) -> None:
+        """The detector, which may lag behind the audio, goes on."""
+        for _ in range(windows):
+            if self._heard_to + _WINDOW_SAMPLES <= self.driver.samples:
+                self.driver.detected(self._heard_to, probability, level_dbfs)
+                self._heard_to += _WINDOW_SAMPLES
+
+    def _skipped(self, back: bool) -> None:
+        """The detector goes back over old windows, or leaves some out."""
+        self._heard_to = max(0, self._heard_to - 3 * _WINDOW_SAMPLES) if back else self.driver.samples
+
+    def _speech(self, windows: int) -> None:
+        self.driver.speech(WINDOW_MS * windows)
+        self._heard_to = self.driver.samples
+
+    def _silence(self, windows: int) -> None:
+        self.driver.silence(WINDOW_MS * windows)
+        self._heard_to = self.driver.samples
+
+    def _turn(self, heard: bool) -> None:
+        self._speech(3)
+        self._silence(16)
+        self.world.settle()
+        if heard and self.world.transcribing:
+            self.world.words(list(self.world.transcribing)[-1], "Hello", final=True)
+
+    # --- the engines -----------------------------------------------------------------------------------------------
+
+    def _words(self, number: int, text: str | None, final: bool) -> None:
+        places = [*self.world.past_places[-4:], *self.world.transcribing]
+        if places:
+            self.world.words(places[-1 - number % len(places)], text, final=final)
+
+    def _say(self, text: str, last: bool) -> None:
+        if not self.world.generating:
+            self._respond({})
+        response_id = self._generating(0)
+        self.driver.text(response_id, text)
+        self.driver.spoken(response_id, 200, 0, len(text), narrow=self.world.is_narrow(response_id))
+        self.world.settle()
+        if last:
+            self.world.ended(response_id)
+
+    def _text(self, number: int, text: str) -> None:
+        self.driver.text(self._generating(number), text)
+
+    def _call(self, number: int, index: int, arguments: str) -> None:
+        self.driver.call(self._generating(number), index % 3, "look", arguments)
+
+    def _spoken(self, number: int, start: int, ms: int) -> None:
+        response_id = self._generating(number)
+        self.driver.spoken(response_id, ms, start, start + 6, narrow=self.world.is_narrow(response_id))
+
+    def _ended(self, number: int, reason: Any, usage: tuple[int, int, int]) -> None:
+        self.world.ended(self._generating(number), reason, usage=TokenUsage(*usage))
+
+    def _broke(self, number: int, kind: str) -> None:
+        self.world.ended(self._generating(number), fault=kind)
+
+    def _measured(self, number: int, tokens: int) -> None:
+        self.driver.do(ItemMeasured(self._item(number, "ghost"), tokens))
+
+    # --- the process -----------------------------------------------------------------------------------------------
+
+    def _budget(self, size: int) -> None:
+        self.driver.do(AudioBudgetChanged(size))
+
+    def _wait(self, seconds: float) -> None:
+        self.world.wait(seconds)
+
+    # --- who is meant ----------------------------------------------------------------------------------------------
+
+    def _item(self, number: int, other: str) -> str:
+        return self.world.items[-1 - number] if number < len(self.world.items) else other
+
+    def _response(self, number: int) -> str:
+        ids = [*self.world.finished[-1:], *self.world.responses]
+        return ids[-1 - number % len(ids)] if ids else "resp_ghost"
+
+    def _generating(self, number: int) -> str:
+        ids = sorted(self.world.generating)
+        stale = [*self.world.finished[-1:], "resp_ghost"][0]
+        return ids[number % len(ids)] if ids and number < 7 else stale
+
+
+def _bend(fields: dict[str, Any], number: int, value: Any) -> None:
+    """Change one field, or an element of a list, at any depth; ``...`` takes it out."""
+    places = _places(fields)
+    if not places:
+        fields["more"] = None if value is ... else value
+        return
+    owner, key = places[number % len(places)]
+    if value is ...:
+        del owner[key]
+    else:
+        owner[key] = value
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
+    return [place for key in keys for place in [(value, key), *_places(value[key])]]
