@@ -35,6 +35,7 @@ RUN_BY_CI = {"make test", "make lint", "make type", "make format", "make serve",
 RUN_ELSEWHERE = {
     "antiphon models fetch": "tests/cli/test_models.py",
     "antiphon doctor": "tests/cli/test_main.py",
+    "antiphon replay SESSION_ID.jsonl": "tests/cli/test_replay.py",
     "python ask.py": "the block it holds, below",
     "python examples/ask_wav.py question.wav answer.wav": "tests/e2e/test_examples.py",
 }
@@ -50,7 +51,8 @@ _CONFORM = f"antiphon conform --url {DEFAULT_ADDRESS.replace('http', 'ws')}/v1/r
 CONFORM = {f"{_CONFORM} --only 'items.*' --only errors.event-id"}
 """Run against a server of the test's own."""
 RUN_ELSEWHERE |= {_CONFORM: "tests/e2e/test_conform.py", f"{_CONFORM} --json": "tests/e2e/test_conform.py"}
-SERVED = {_OTHER_MODEL, _OTHER_MACHINES}
+_RECORDED = "ANTIPHON_RECORD_DIR=. antiphon serve"
+SERVED = {_OTHER_MODEL, _OTHER_MACHINES, _RECORDED}
 """Their settings are read as they stand; the servers behind them are the reader's."""
 
 

@@ -11,7 +11,7 @@ from antiphon.core.outputs import Emit
 from antiphon.engines.errors import EngineError
 from antiphon.engines.resilient import Patience, Resilience
 from antiphon.protocol.codec import encode_server_event
-from antiphon.runtime.recorder import replay
+from antiphon.runtime.recorder import Replay
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, Delay, ScriptedLlm, ScriptedStt, ScriptedTts, Trouble
@@ -138,7 +138,7 @@ def test_whatever_happens_no_session_faults_and_nothing_is_left(seed: int, tmp_p
     for client in clients:
         _assert_responses_are_told_whole(client)
         log = tmp_path / (client.events[0]["session"]["id"] + ".jsonl")
-        outputs = [output for step in replay(log) for output in step.outputs]
+        outputs = [output for step in Replay(log) for output in step.outputs]
         emitted = [encode_server_event(output.event) for output in outputs if isinstance(output, Emit)]
         # What was emitted last may not have been sent any more.
         assert emitted[: len(client.frames)] == client.frames

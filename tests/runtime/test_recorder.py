@@ -4,9 +4,12 @@ import asyncio
 import json
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antiphon.core.config import SessionConfig, realtime_session
 from antiphon.core.inputs import (
@@ -17,17 +20,18 @@ from antiphon.core.inputs import (
     GenerationEnded,
     Input,
     SpeechProbability,
+    TextProduced,
     TranscriptFailed,
     TranscriptProduced,
     TransportClosed,
 )
 from antiphon.core.limits import Limits
-from antiphon.core.outputs import Emit
+from antiphon.core.outputs import Emit, Output
 from antiphon.protocol.client_events import ConversationItemCreate
 from antiphon.protocol.codec import decode_client_event, encode_server_event
 from antiphon.protocol.errors import ProtocolError
-from antiphon.runtime.recorder import LogError, Recorder, open_recorder, replay
-from antiphon.runtime.session_log import Call, Header, encode_call, encode_header, read_log
+from antiphon.runtime.recorder import LogError, RecordedSession, Recorder, Replay, open_recorder
+from antiphon.runtime.session_log import Call, Header, Outcome, encode_call, encode_header, read_log
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import ScriptedStt
@@ -35,7 +39,12 @@ from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.llm import TokenUsage
 from antiphon.vocabulary.speech import Transcript, WordLogprob
 from tests.support.audio import tone_ms
+from tests.support.play import Play
+from tests.support.properties import bounded
 from tests.support.runtime import Client, engines_of, serving
+from tests.support.session import Driver, Ids, config
+from tests.support.steps import FLAG, SMALL, STEP
+from tests.support.world import World
 
 
 async def _talk(client: Client) -> None:
@@ -83,7 +92,7 @@ def _recorded(directory: Path, *, with_audio: bool, hang_up: bool = True) -> tup
 
 
 def _emitted(path: Path) -> list[bytes]:
-    outputs = [output for step in replay(path) for output in step.outputs]
+    outputs = [output for step in Replay(path) for output in step.outputs]
     return [encode_server_event(output.event) for output in outputs if isinstance(output, Emit)]
 
 
@@ -141,12 +150,16 @@ def test_a_session_is_written_while_it_goes_on(tmp_path: Path) -> None:
 def test_a_call_that_raised_is_in_the_log(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "log.jsonl")
     recorder.begin(_CONFIG, Limits())
-    with pytest.raises(ZeroDivisionError), recorder.call(1.0, TransportClosed(clean=True)):
+
+    def broken() -> list[Output]:
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        recorder.call(1.0, TransportClosed(clean=True), broken)
     recorder.close()
     with pytest.raises(LogError, match="the core has changed"):
-        list(replay(tmp_path / "log.jsonl"))  # a log made by hand has no ids
-    assert '[1.0,"TransportClosed",{"clean":true},[]]' in (tmp_path / "log.jsonl").read_text()
+        list(Replay(tmp_path / "log.jsonl"))  # a log made by hand has no ids
+    assert '[1.0,"TransportClosed",{"clean":true},[],[],"raised"]' in (tmp_path / "log.jsonl").read_text()
 
 
 def test_a_directory_that_cannot_be_written_costs_the_log_and_not_the_session(
@@ -182,8 +195,7 @@ def test_a_disk_that_fails_costs_the_rest_of_the_log_and_not_the_session(
         recorder._file = disk
         recorder.begin(_CONFIG, Limits())
         await recorder.run()
-        with recorder.call(1.0, None):
-            pass
+        recorder.call(1.0, None, list)
         recorder.close()
 
     run_virtual(main())
@@ -206,6 +218,7 @@ INPUTS: dict[str, Input] = {
     "probability": SpeechProbability(768, 768, 0.1 + 0.2, -41.123456789),
     "transcript": TranscriptProduced("item_1", 0, _SPOKEN),
     "no transcript": TranscriptFailed("item_1", 0, EngineFault(EngineErrorKind.TIMEOUT, True, "late")),
+    "half a sign": TextProduced("resp_1", "\ud83d"),
     "speech": AudioProduced("resp_1", b"\xff", 3, 0, 7),
     "end": GenerationEnded("resp_1", "length", TokenUsage(1, 2, 3)),
     "fault": GenerationEnded("resp_1", "stop", TokenUsage(), EngineFault(EngineErrorKind.CONTEXT_OVERFLOW)),
@@ -218,22 +231,27 @@ INPUTS: dict[str, Input] = {
 }
 
 
+_NOTHING = Outcome([], "")
+
+
 def _came_back(call: Call, log: Path) -> Call:
-    log.write_bytes(encode_header(Header(_CONFIG, Limits(), [])) + b"\n" + encode_call(call, with_audio=True) + b"\n")
+    log.write_bytes(
+        encode_header(Header(_CONFIG, Limits(), [], True)) + b"\n" + encode_call(call, with_audio=True) + b"\n"
+    )
     header, calls = read_log(log)
-    assert header == Header(_CONFIG, Limits(), [])
+    assert header == Header(_CONFIG, Limits(), [], True)
     return next(calls)
 
 
 @pytest.mark.parametrize("fact", INPUTS.values(), ids=INPUTS.keys())
 def test_every_input_comes_back_as_it_was(fact: Input, tmp_path: Path) -> None:
-    call = Call(0.1 + 0.7, fact, ["event_1", "event_2"])
+    call = Call(0.1 + 0.7, fact, ["event_1", "event_2"], _NOTHING)
     assert _came_back(call, tmp_path / "log.jsonl") == call
 
 
 def test_an_error_comes_back_with_all_its_fields(tmp_path: Path) -> None:
     error = ProtocolError("invalid_value", "No.", "a.b", event_id="mine")
-    back = _came_back(Call(0.0, ClientEventRefused(error), []), tmp_path / "log.jsonl").input
+    back = _came_back(Call(0.0, ClientEventRefused(error), [], _NOTHING), tmp_path / "log.jsonl").input
     assert isinstance(back, ClientEventRefused)
     assert vars(back.error) == vars(error)
 
@@ -241,7 +259,7 @@ def test_an_error_comes_back_with_all_its_fields(tmp_path: Path) -> None:
 def test_audio_of_items_is_left_out_too() -> None:
     event = decode_client_event(json.dumps({"type": "conversation.item.create", "item": _AUDIO_ITEM})).event
     assert isinstance(event, ConversationItemCreate)
-    line = encode_call(Call(0.0, ClientEventReceived(event), []), with_audio=False)
+    line = encode_call(Call(0.0, ClientEventReceived(event), [], _NOTHING), with_audio=False)
     assert b'"audio":{"$bytes":4}' in line
     assert b"AQID" not in line
 
@@ -250,9 +268,9 @@ BAD_LOGS = {
     "empty": (b"", "not the log of a session"),
     "no JSON": (b"hello\n", "not the log of a session"),
     "other JSON": (b"[1, 2]\n", "not the log of a session"),
-    "another version": (b'{"antiphon_log": 2, "header": {}}\n', "version 2"),
-    "no header": (b'{"antiphon_log": 1}\n', "Line 1"),
-    "a header of another shape": (b'{"antiphon_log": 1, "header": {"config": 7}}\n', "Line 1"),
+    "another version": (b'{"antiphon_log": 1, "header": {}}\n', "version 1"),
+    "no header": (b'{"antiphon_log": 2}\n', "Line 1"),
+    "a header of another shape": (b'{"antiphon_log": 2, "header": {"config": 7}}\n', "Line 1"),
 }
 
 
@@ -261,20 +279,58 @@ def test_a_file_that_is_no_log_is_refused_in_so_many_words(content: bytes, messa
     path = tmp_path / "log.jsonl"
     path.write_bytes(content)
     with pytest.raises(LogError, match=message):
-        list(replay(path))
+        list(Replay(path))
 
 
 def test_a_file_that_is_not_there_is_refused_in_so_many_words(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="cannot be read"):
-        list(replay(tmp_path / "log.jsonl"))
+        list(Replay(tmp_path / "log.jsonl"))
 
 
 @pytest.mark.parametrize(
-    "line", [b"nonsense\n", b"[1]\n", b'[1.0, "Unheard", {}, []]\n', b'[1.0, "TextProduced", 7, []]\n']
+    "line", [b"nonsense\n", b"[1]\n", b'[1.0, "Unheard", {}, [], [], ""]\n', b'[1.0, "TextProduced", 7, [], [], ""]\n']
 )
 def test_a_line_that_is_no_call_is_refused_by_its_number(line: bytes, tmp_path: Path) -> None:
     path, _ = _recorded(tmp_path, with_audio=False)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:4], line, *lines[4:]]))
     with pytest.raises(LogError, match="Line 5 "):
-        list(replay(path))
+        list(Replay(path))
+
+
+# --- any session ---------------------------------------------------------------------------------------------------
+
+
+@bounded(30)
+@given(st.lists(STEP, min_size=10, max_size=40), st.sampled_from(["realtime", "transcription"]), FLAG)
+def test_whatever_happens_in_a_session_plays_back_the_same_from_its_file(
+    steps: list[Any], kind: str, with_audio: bool
+) -> None:
+    world = World(Driver(config(kind), SMALL))
+    world.driver.open()
+    world.settle()
+    play = Play(world)
+    for step in steps:
+        play.step(*step)
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "log.jsonl"
+        outputs = _told_again(world.driver, Recorder(path, with_audio=with_audio))
+        played = list(Replay(path))
+    assert outputs == world.driver.history, "a session that is recorded is another session"
+    assert [(step.now, step.outcome) for step in played] == [(step.now, step.recorded) for step in played]
+    assert len(played) == len(world.driver.log)
+    if with_audio:
+        assert [output for step in played for output in step.outputs] == outputs
+        assert [step.input for step in played if not isinstance(step.input, ClientEventRefused)] == [
+            fact for _, fact in world.driver.log if not isinstance(fact, ClientEventRefused)
+        ]
+
+
+def _told_again(driver: Driver, recorder: Recorder) -> list[Output]:
+    """What a recorded session answers to the same facts."""
+    session = RecordedSession(driver.settings, new_id=Ids(), limits=driver.limits, recorder=recorder)
+    outputs: list[Output] = []
+    for now, fact in driver.log:
+        outputs += session.tick(now) if fact is None else session.handle(fact, now)
+    recorder.close()
+    return outputs

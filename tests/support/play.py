@@ -60,18 +60,23 @@ class Play:
                 fields[name] = known
         event_type = fields.pop("type")
         if event_type == "input_audio_buffer.append":
-            self._append(number, base64.b64decode(fields["audio"]))
+            self._append(base64.b64decode(fields["audio"]))
         else:
             self.world.client(event_type, fields)
 
     def _update(self, session: dict[str, Any]) -> None:
         self._client("session.update", {"session": session})
 
-    def _append(self, _: int, audio: bytes) -> None:
-        before = self.driver.session.audio_bytes
+    def _append(self, audio: bytes) -> None:
+        """Audio as a client's event, in the session's format; an odd number of bytes is no PCM."""
         self.world.client("input_audio_buffer.append", {"audio": base64.b64encode(audio).decode()})
-        # Less than came, where old audio went at the same time: then the detector lags behind.
-        self.driver.samples += max(0, self.driver.session.audio_bytes - before) // 2
+        if self.driver.session.settings.audio.input.format.type != "audio/pcm":
+            self.driver.samples += 3 * len(audio)
+        elif len(audio) % 2 == 0:
+            self.driver.samples += len(audio) // 2
+
+    def _sent(self, size: int) -> None:
+        self._append(b"y" * size)
 
     def _commit(self) -> None:
         self._client("input_audio_buffer.commit", {})
@@ -123,7 +128,7 @@ class Play:
         self.driver.audio(100 * pieces)
 
     def _chunk(self, samples: int) -> None:
-        self.driver.chunk(samples)
+        self.driver.chunk(samples, fill=self.driver.samples // 8 % 251)
 
     def _detected(self, windows: int, probability: float, level_dbfs: float) -> None:
         """The detector, which may lag behind the audio, goes on."""
@@ -176,7 +181,8 @@ class Play:
 
     def _spoken(self, number: int, start: int, ms: int) -> None:
         response_id = self._generating(number)
-        self.driver.spoken(response_id, ms, start, start + 6, narrow=self.world.is_narrow(response_id))
+        narrow = self.world.is_narrow(response_id)
+        self.driver.spoken(response_id, ms, start, start + 6, narrow=narrow, fill=1 + ms % 251)
 
     def _ended(self, number: int, reason: Any, usage: tuple[int, int, int]) -> None:
         self.world.ended(self._generating(number), reason, usage=TokenUsage(*usage))

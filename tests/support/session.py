@@ -127,11 +127,10 @@ class Driver:
         """Audio that no detector looks at."""
         self.chunk(ms * INPUT_HZ // 1000)
 
-    def chunk(self, samples: int) -> None:
-        """Audio of any length; its bytes tell one chunk from the next."""
-        level = self.samples // 8 % 251
+    def chunk(self, samples: int, fill: int = 0) -> None:
+        """Audio of any length, all its bytes ``fill``."""
         self.samples += samples
-        self.do(AudioReceived(bytes((level,)) * (2 * samples)))
+        self.do(AudioReceived(bytes((fill,)) * (2 * samples)))
 
     def detected(self, first_sample: int, probability: float, level_dbfs: float = -25.0) -> None:
         """The detector's word on one window."""
@@ -163,11 +162,13 @@ class Driver:
     def call(self, response_id: str, index: int, name: str, arguments: str) -> list[Output]:
         return self.do(ToolCallProduced(response_id, index, name, arguments))
 
-    def spoken(self, response_id: str, ms: int, start: int, end: int, *, narrow: bool = False) -> list[Output]:
+    def spoken(
+        self, response_id: str, ms: int, start: int, end: int, *, narrow: bool = False, fill: int = 0
+    ) -> list[Output]:
         """Speech of the characters ``start:end`` of the response, as PCM or (``narrow``) as G.711."""
         samples = ms * INPUT_HZ // 1000
         size = samples // 3 if narrow else 2 * samples
-        return self.do(AudioProduced(response_id, bytes((1 + start % 200,)) * size, samples, start, end))
+        return self.do(AudioProduced(response_id, bytes((fill,)) * size, samples, start, end))
 
     def ended(self, response_id: str, reason: FinishReason = "stop", usage: TokenUsage | None = None) -> list[Output]:
         return self.do(GenerationEnded(response_id, reason, usage or TokenUsage()))

@@ -19,6 +19,7 @@ _COMMANDS = {
     "config": "antiphon.cli.config:config",
     "models": "antiphon.cli.models:models",
     "conform": "antiphon.cli.conform:conform",
+    "replay": "antiphon.cli.replay:replay",
 }
 _WRONG_SETTINGS = 2
 _INTERRUPTED = 130

@@ -6,8 +6,7 @@ A log holds everything that was said and typed in its session; audio only where 
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,18 @@ from antiphon.core.inputs import Input
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import Output
 from antiphon.core.session import Session
-from antiphon.runtime.session_log import Call, Header, LogError, encode_call, encode_header, read_log
+from antiphon.runtime.session_log import (
+    Call,
+    Header,
+    LogError,
+    Outcome,
+    encode_call,
+    encode_header,
+    outcome_of,
+    read_log,
+)
 
-__all__ = ["LogError", "RecordedSession", "Recorder", "Replayed", "open_recorder", "replay"]
+__all__ = ["LogError", "RecordedSession", "Recorder", "Replay", "Replayed", "open_recorder"]
 
 _log = logging.getLogger(__name__)
 _FLUSH_S = 1.0
@@ -50,15 +58,17 @@ class Recorder:
         return noted
 
     def begin(self, config: SessionConfig, limits: Limits) -> None:
-        self._put(encode_header(Header(config, limits, self._taken_ids())))
+        self._put(encode_header(Header(config, limits, self._taken_ids(), self._with_audio)))
 
-    @contextmanager
-    def call(self, now: float, input: Input | None) -> Iterator[None]:
-        """Around a call of the core; one that raises is recorded too."""
+    def call(self, now: float, input: Input | None, perform: Callable[[], list[Output]]) -> list[Output]:
+        """Perform a call of the core; one that raises is recorded too."""
+        outputs: list[Output] | None = None
         try:
-            yield
+            outputs = perform()
+            return outputs
         finally:
-            self._put(encode_call(Call(now, input, self._taken_ids()), with_audio=self._with_audio))
+            outcome = outcome_of(outputs, with_audio=self._with_audio)
+            self._put(encode_call(Call(now, input, self._taken_ids(), outcome), with_audio=self._with_audio))
 
     async def run(self) -> None:
         """Write from time to time."""
@@ -130,12 +140,12 @@ class RecordedSession(Session):
         recorder.begin(config, limits)
 
     def handle(self, input: Input, now: float) -> list[Output]:
-        with self._recorder.call(now, input):
-            return super().handle(input, now)
+        handle = super().handle
+        return self._recorder.call(now, input, lambda: handle(input, now))
 
     def tick(self, now: float) -> list[Output]:
-        with self._recorder.call(now, None):
-            return super().tick(now)
+        tick = super().tick
+        return self._recorder.call(now, None, lambda: tick(now))
 
 
 # --- playing back --------------------------------------------------------------------------------------------------
@@ -145,21 +155,50 @@ class RecordedSession(Session):
 class Replayed:
     """One call of the core, and what came of it."""
 
+    line: int
+    """Of the log."""
     now: float
     input: Input | None
     """None: ``tick``."""
     outputs: list[Output]
+    outcome: Outcome
+    """The same in short."""
+    recorded: Outcome
+    """What came of it when it was recorded."""
+    error: Exception | None = None
+    """What the core raised."""
 
 
-def replay(path: Path) -> Iterator[Replayed]:
-    """Play a log back to a new core. Raises ``LogError``, and whatever the core raises."""
-    header, calls = read_log(path)
-    ids = _Ids(header.ids)
-    session = Session(header.config, new_id=ids, limits=header.limits)
-    for call in calls:
-        ids.refill(call.ids)
-        outputs = session.tick(call.now) if call.input is None else session.handle(call.input, call.now)
-        yield Replayed(call.now, call.input, outputs)
+class Replay:
+    """A log, and the calls as a new core answers them. Iterating raises ``LogError`` where the log does not fit."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ``LogError``."""
+        self._header, self._calls = read_log(path)
+
+    @property
+    def with_audio(self) -> bool:
+        """Whether the log holds the audio too; if not, silence of the same length takes its place."""
+        return self._header.with_audio
+
+    def __iter__(self) -> Iterator[Replayed]:
+        ids = _Ids(self._header.ids)
+        session = Session(self._header.config, new_id=ids, limits=self._header.limits)
+        for line, call in enumerate(self._calls, 2):
+            ids.refill(call.ids)
+            yield self._answer(session, line, call)
+
+    def _answer(self, session: Session, line: int, call: Call) -> Replayed:
+        outputs: list[Output] | None = None
+        error: Exception | None = None
+        try:
+            outputs = session.tick(call.now) if call.input is None else session.handle(call.input, call.now)
+        except LogError:
+            raise
+        except Exception as bug:
+            error = bug
+        outcome = outcome_of(outputs, with_audio=self.with_audio)
+        return Replayed(line, call.now, call.input, outputs or [], outcome, call.outcome, error)
 
 
 class _Ids:

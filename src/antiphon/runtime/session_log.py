@@ -1,11 +1,14 @@
 """The file format of a recorded session: JSON lines, a header and then one line for each call of the core.
 
-A line is ``[now, kind, value, ids]``: seconds since the session began, the class of the input (``tick`` for a call of
-``tick``), its fields, and the ids that were made while it was handled. Audio is there by its length, or as base64.
+A line is ``[now, kind, value, ids, names, digest]``: seconds since the session began, the class of the input (``tick``
+for a call of ``tick``), its fields, the ids that were made while it was handled, the names of what came out, and a
+digest of it. Audio is there by its length, or as base64.
 """
 
 import base64
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast, get_args
@@ -15,17 +18,21 @@ import msgspec
 from antiphon.core.config import SessionConfig
 from antiphon.core.inputs import Input
 from antiphon.core.limits import Limits
+from antiphon.core.outputs import Emit, Output
 from antiphon.protocol.errors import ProtocolError
 
-__all__ = ["Call", "Header", "LogError", "encode_call", "encode_header", "read_log"]
+__all__ = ["Call", "Header", "LogError", "Outcome", "encode_call", "encode_header", "outcome_of", "read_log"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of the format and of the core's inputs; a log of another version is refused."""
 _TICK: Final = "tick"
 _KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in get_args(Input)}
 _BYTES: Final = "$bytes"
 """A byte string is an object with this key alone: its length where audio was left out, else base64. A client's own
 object that looks like one has another ``$`` before its key."""
+
+
+_LINE: Final = tuple[float, str, Any, list[str], list[str], str]
 
 
 class LogError(Exception):
@@ -38,6 +45,18 @@ class Header:
     limits: Limits
     ids: list[str]
     """Made while the session was set up."""
+    with_audio: bool
+    """Whether audio is there, or only how long it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out of a call, as far as a log tells."""
+
+    names: list[str]
+    """The types of the events and of the orders, in their order."""
+    digest: str
+    """Of all their fields; ``raised`` where the call ended with an exception."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,21 @@ class Call:
     input: Input | None
     """None: ``tick``."""
     ids: list[str]
+    outcome: Outcome
+
+
+def outcome_of(outputs: Sequence[Output] | None, *, with_audio: bool) -> Outcome:
+    """``outputs`` in short; None: the call raised."""
+    if outputs is None:
+        return Outcome([], "raised")
+    if not outputs:
+        return Outcome([], "")
+    plain = _json([_plain(output, with_audio=with_audio) for output in outputs])
+    return Outcome([_name(output) for output in outputs], hashlib.blake2b(plain, digest_size=8).hexdigest())
+
+
+def _name(output: Output) -> str:
+    return str(output.event.__struct_config__.tag) if isinstance(output, Emit) else type(output).__name__
 
 
 def encode_header(header: Header) -> bytes:
@@ -58,10 +92,9 @@ def encode_header(header: Header) -> bytes:
 
 def encode_call(call: Call, *, with_audio: bool) -> bytes:
     """``call`` as a line, without its end."""
-    if call.input is None:
-        return msgspec.json.encode([call.now, _TICK, None, call.ids])
-    value = _plain(call.input, with_audio=with_audio)
-    return msgspec.json.encode([call.now, type(call.input).__name__, value, call.ids])
+    kind = _TICK if call.input is None else type(call.input).__name__
+    value = None if call.input is None else _plain(call.input, with_audio=with_audio)
+    return _json([call.now, kind, value, call.ids, call.outcome.names, call.outcome.digest])
 
 
 def read_log(path: Path) -> tuple[Header, Iterator[Call]]:
@@ -93,11 +126,20 @@ def _decode_header(line: bytes) -> Header:
 
 def _decode_call(line: bytes, number: int) -> Call:
     try:
-        now, kind, value, ids = msgspec.json.decode(line, type=tuple[float, str, Any, list[str]])
+        now, kind, value, ids, names, digest = msgspec.convert(json.loads(line), _LINE)
         input_type = _KINDS[kind] if kind != _TICK else None
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise LogError(f"Line {number} of the log is not a call of the core.") from error
-    return Call(now, None if input_type is None else _typed(value, input_type, number), ids)
+    input = None if input_type is None else _typed(value, input_type, number)
+    return Call(now, input, ids, Outcome(names, digest))
+
+
+def _json(plain: Any) -> bytes:
+    try:
+        return msgspec.json.encode(plain)
+    except UnicodeEncodeError:
+        # Half a surrogate pair, as a model may write it; the core sends it as a question mark.
+        return json.dumps(plain, separators=(",", ":")).encode()
 
 
 # --- values --------------------------------------------------------------------------------------------------------
