@@ -62,7 +62,7 @@ class Responses:
         self._effects = effects
         self._conversation = conversation
         self._hearing = hearing
-        self._conversation_id = conversation_id
+        self.conversation_id = conversation_id
         self._limits = limits
         self._capabilities = capabilities
         self._default: ActiveResponse | None = None
@@ -202,7 +202,7 @@ class Responses:
             plan,
             OwnPrompt(list(self._conversation)) if prompt is None else prompt,
             conversation=self._conversation if default else None,
-            conversation_id=self._conversation_id,
+            conversation_id=self.conversation_id,
             effects=self._effects,
         )
         if default:

@@ -87,6 +87,11 @@ class Session:
         return self._settings.session
 
     @property
+    def conversation_id(self) -> str | None:
+        """Of the default conversation; None where the session only transcribes."""
+        return self._responses.conversation_id if self._settings.realtime is not None else None
+
+    @property
     def audio_bytes(self) -> int:
         """Bytes of audio kept now."""
         return self._turns.audio_bytes + self._conversation.audio_bytes + self._responses.own_audio_bytes

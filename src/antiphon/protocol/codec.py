@@ -28,6 +28,9 @@ __all__ = [
     "decode_server_event",
     "encode_client_event",
     "encode_server_event",
+    "plain_append",
+    "plain_event",
+    "read_event",
 ]
 
 _T = TypeVar("_T")
@@ -56,13 +59,10 @@ def decode_client_event(text: str | bytes, *, strict: bool = False, nesting: int
     Unknown fields are left out and named in the result; with ``strict`` they are refused (``unknown_parameter``).
     More than ``nesting`` levels are refused wherever they stand, unknown fields included.
     """
-    append = _plain_append(text)
+    append = plain_append(text)
     if append is not None:
         return Decoded(append)
-    plain = parse_json_object(text, nesting=nesting)
-    if "type" not in plain:
-        raise ProtocolError("invalid_event", _NO_TYPE, "type", event_id=readable_event_id(plain))
-    event, unknown_fields = _read(_CLIENT_EVENT, plain, strict=strict)
+    event, unknown_fields = read_event(_CLIENT_EVENT, plain_event(text, nesting=nesting), strict=strict)
     return Decoded(cast("ClientEvent", event), unknown_fields)
 
 
@@ -79,7 +79,7 @@ def encode_server_event(event: ServerEvent) -> bytes:
 # --- the hot path --------------------------------------------------------------------------------------------------
 
 
-def _plain_append(text: str | bytes) -> InputAudioBufferAppend | None:
+def plain_append(text: str | bytes) -> InputAudioBufferAppend | None:
     """The event, if this is an append of an ordinary shape; None sends the text down the exact path."""
     try:
         event = _HOT.decode(text)
@@ -108,7 +108,16 @@ def _count_quotes(text: str | bytes) -> int:
 # --- the exact path ------------------------------------------------------------------------------------------------
 
 
-def _read(check: Check, plain: dict[str, Any], *, strict: bool) -> tuple[object, tuple[str, ...]]:
+def plain_event(text: str | bytes, *, nesting: int) -> dict[str, Any]:
+    """An event as plain values, its ``type`` among them. Raises only ``ProtocolError``."""
+    plain = parse_json_object(text, nesting=nesting)
+    if "type" not in plain:
+        raise ProtocolError("invalid_event", _NO_TYPE, "type", event_id=readable_event_id(plain))
+    return plain
+
+
+def read_event(check: Check, plain: dict[str, Any], *, strict: bool) -> tuple[object, tuple[str, ...]]:
+    """What ``check`` makes of an event or body, and the unknown fields of it. Raises only ``ProtocolError``."""
     unknowns = Unknowns(strict=strict)
     try:
         return check.read(plain, "", unknowns), unknowns.names
@@ -127,7 +136,7 @@ def _compiled(wire_type: Any, *, lenient: bool = False) -> Check:
 def decode_body(text: str | bytes, wire_type: type[_T], *, strict: bool = False) -> Decoded[_T]:
     """The JSON body of an HTTP request, read by the rules of client events. Raises only ``ProtocolError``."""
     check = _compiled(cast("Any", wire_type))
-    body, unknown_fields = _read(check, parse_json_object(text, noun="body"), strict=strict)
+    body, unknown_fields = read_event(check, parse_json_object(text, noun="body"), strict=strict)
     return Decoded(cast("_T", body), unknown_fields)
 
 
@@ -158,7 +167,7 @@ def decode_server_event(text: str | bytes) -> ServerEvent | UnknownServerEvent:
     if not isinstance(name, str):
         raise ProtocolError("invalid_event", _NO_TYPE, "type")
     try:
-        event, _ = _read(_compiled(cast("Any", ServerEvent), lenient=True), plain, strict=False)
+        event, _ = read_event(_compiled(cast("Any", ServerEvent), lenient=True), plain, strict=False)
     except ProtocolError:
         return UnknownServerEvent(name, plain)
     return cast("ServerEvent", event)

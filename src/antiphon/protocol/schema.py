@@ -12,6 +12,12 @@ from typing import Any, Final, get_args
 import msgspec
 
 from antiphon.protocol import rest
+from antiphon.protocol.beta.session import (
+    BetaSession,
+    BetaSessionUpdate,
+    BetaTranscriptionSession,
+    BetaTranscriptionSessionUpdate,
+)
 from antiphon.protocol.client_events import ClientEvent
 from antiphon.protocol.server_events import ServerEvent
 
@@ -24,10 +30,10 @@ _BODIES: Final[Mapping[str, type]] = {
     "POST /v1/realtime/calls/{call_id}/accept": rest.CallAcceptRequest,
     "POST /v1/realtime/calls/{call_id}/refer": rest.CallReferRequest,
     "POST /v1/realtime/calls/{call_id}/reject": rest.CallRejectRequest,
-    "POST /v1/realtime/sessions": rest.LegacySessionRequest,
-    "POST /v1/realtime/sessions 200": rest.LegacySessionResponse,
-    "POST /v1/realtime/transcription_sessions": rest.LegacyTranscriptionSessionRequest,
-    "POST /v1/realtime/transcription_sessions 200": rest.LegacyTranscriptionSessionResponse,
+    "POST /v1/realtime/sessions": BetaSessionUpdate,
+    "POST /v1/realtime/sessions 200": BetaSession,
+    "POST /v1/realtime/transcription_sessions": BetaTranscriptionSessionUpdate,
+    "POST /v1/realtime/transcription_sessions 200": BetaTranscriptionSession,
     "GET /v1/models 200": rest.ModelList,
     "error": rest.HttpErrorBody,
 }

@@ -8,7 +8,7 @@ from antiphon.core.config import SessionConfig
 from antiphon.core.inputs import AudioBudgetChanged, Input, TransportClosed, TransportOpened
 from antiphon.core.outputs import CloseSession, Emit, Output, TurnClosed
 from antiphon.core.session import Session
-from antiphon.protocol.codec import encode_server_event
+from antiphon.protocol.beta.dialect import BetaDialect
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.engine_work import EngineFact, EngineWork
@@ -52,8 +52,10 @@ class Orchestrator:
         observer: Observer,
         decoding: ByteBudget,
         connection_id: str,
+        beta: bool = False,
         recorder: Recorder | None = None,
     ) -> None:
+        """``beta``: the client asked for the beta's events."""
         self.session = (
             Session(config, new_id=new_id, limits=settings.limits)
             if recorder is None
@@ -65,7 +67,8 @@ class Orchestrator:
         self._recorder = recorder
         self._batcher = batcher
         self._listener = batcher.listen(self._handle, self._handle, self._fail)
-        self._outbox = Outbox(transport, settings.outbox_bytes)
+        dialect = BetaDialect(conversation_id=self.session.conversation_id, new_id=new_id) if beta else None
+        self._outbox = Outbox(transport, settings.outbox_bytes, dialect)
         self._work = EngineWork(
             engines,
             self._spawn,
@@ -84,6 +87,7 @@ class Orchestrator:
             decoding=decoding,
             report=self._handle,
             unknown_field=self._report.unknown_field,
+            dialect=dialect,
         )
         self._start = asyncio.get_running_loop().time()
         self._deadline: float | None = None
@@ -172,7 +176,7 @@ class Orchestrator:
         self._report.fault(bug)
         if not self._ended.is_set():
             error = ProtocolError("server_error", "The server had an error; the session ends.", type="server_error")
-            self._outbox.put(encode_server_event(error.as_event(new_id("event"))))
+            self._outbox.post(error.as_event(new_id("event")))
             self._end("failed", _BUG)
 
     # --- the connection --------------------------------------------------------------------------------------------
@@ -244,6 +248,6 @@ class Orchestrator:
                 self._work.perform(output)
 
     def _emit(self, order: Emit) -> None:
-        self._outbox.put(encode_server_event(order.event))
+        self._outbox.post(order.event)
         if self._outbox.full:
             self._end("slow_client", _SLOW_CLIENT)

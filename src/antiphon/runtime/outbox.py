@@ -3,6 +3,9 @@
 import asyncio
 from collections import deque
 
+from antiphon.protocol.beta.dialect import BetaDialect
+from antiphon.protocol.codec import encode_server_event
+from antiphon.protocol.server_events import ServerEvent
 from antiphon.runtime.transport import Transport
 
 __all__ = ["Outbox"]
@@ -12,9 +15,11 @@ _STALLED_S = 5.0
 
 
 class Outbox:
-    def __init__(self, transport: Transport, max_bytes: int) -> None:
+    def __init__(self, transport: Transport, max_bytes: int, dialect: BetaDialect | None = None) -> None:
+        """``dialect``: what the client speaks, where that is not today's API."""
         self._transport = transport
         self._max_bytes = max_bytes
+        self._dialect = dialect
         self._frames: deque[bytes] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
@@ -26,6 +31,14 @@ class Outbox:
     def full(self) -> bool:
         """More waits than a client may leave unread."""
         return self._bytes > self._max_bytes
+
+    def post(self, event: ServerEvent) -> None:
+        """Put an event, in the client's dialect."""
+        if self._dialect is None:
+            self.put(encode_server_event(event))
+        else:
+            for frame in self._dialect.encode(event):
+                self.put(frame)
 
     def put(self, frame: bytes) -> None:
         self._frames.append(frame)

@@ -6,6 +6,7 @@ from itertools import count
 
 from antiphon.core.inputs import ClientEventReceived, ClientEventRefused
 from antiphon.protocol.base import given
+from antiphon.protocol.beta.dialect import BetaDialect
 from antiphon.protocol.client_events import InputAudioBufferAppend
 from antiphon.protocol.codec import decode_client_event
 from antiphon.protocol.errors import ProtocolError
@@ -36,8 +37,13 @@ class Reading:
         decoding: ByteBudget,
         report: Callable[[ClientEventReceived | ClientEventRefused], None],
         unknown_field: Callable[[str], None],
+        dialect: BetaDialect | None = None,
     ) -> None:
-        """``unknown_field`` is told each name once, and no more than 64 of them."""
+        """``unknown_field`` is told each name once, and no more than 64 of them.
+
+        ``dialect``: what the client speaks, where that is not today's API.
+        """
+        self._decode = decode_client_event if dialect is None else dialect.decode
         self._transport = transport
         self._hearing = hearing
         self._settings = settings
@@ -65,7 +71,7 @@ class Reading:
 
     async def _take(self, frame: str) -> None:
         try:
-            decoded = decode_client_event(frame, strict=self._settings.strict, nesting=self._settings.limits.nesting)
+            decoded = self._decode(frame, strict=self._settings.strict, nesting=self._settings.limits.nesting)
         except ProtocolError as error:
             self._report(ClientEventRefused(error))
             return

@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Any, Literal
 
 from antiphon.core.config import SessionConfig, realtime_session, transcription_session
+from antiphon.core.session_update import updated_session
 from antiphon.engines.base import CallContext, Prefills
-from antiphon.protocol.session_config import SessionObject
+from antiphon.protocol.session_config import SessionObject, SessionUpdateBody
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.ids import new_id
@@ -34,6 +35,10 @@ class Opening:
     kind: Literal["realtime", "transcription"]
     model: str
     connection_id: str
+    bound: SessionUpdateBody | None = None
+    """What the client's secret says of the session, of the same kind; applied before anything that the client sends."""
+    beta: bool = False
+    """Whether the client asked for the beta's events."""
 
 
 class Admission:
@@ -117,6 +122,7 @@ class Sessions:
             observer=self._observer,
             decoding=self._decoding,
             connection_id=opening.connection_id,
+            beta=opening.beta,
             recorder=open_recorder(settings.record_dir, config.session.id, with_audio=settings.record_audio),
         )
         task = asyncio.current_task()
@@ -150,23 +156,30 @@ class Sessions:
                 return False
         return True
 
-    def _config(self, opening: Opening) -> SessionConfig:
+    def new_session(
+        self, kind: Literal["realtime", "transcription"], model: str, bound: SessionUpdateBody | None = None
+    ) -> SessionObject:
+        """A session as it begins, with an id of its own. Raises ``ProtocolError`` where ``bound`` is refused."""
         now = int(time.time())
         limits = self._settings.limits
         session: SessionObject
-        if opening.kind == "transcription":
+        if kind == "transcription":
             session = transcription_session(
-                id=new_id("sess"), created_at_unix_s=now, max_s=limits.session_max_s, model=opening.model
+                id=new_id("sess"), created_at_unix_s=now, max_s=limits.session_max_s, model=model
             )
         else:
             session = realtime_session(
                 id=new_id("sess"),
-                model=opening.model,
+                model=model,
                 created_at_unix_s=now,
                 max_s=limits.session_max_s,
                 instructions=self._settings.instructions,
             )
-        return SessionConfig(session, now, self._engines.llm.capabilities, self._settings.partials)
+        return session if bound is None else updated_session(session, bound, limits, voice_frozen=False)
+
+    def _config(self, opening: Opening) -> SessionConfig:
+        session = self.new_session(opening.kind, opening.model, opening.bound)
+        return SessionConfig(session, int(time.time()), self._engines.llm.capabilities, self._settings.partials)
 
     async def _balance(self) -> None:
         """Where all sessions together keep too much audio, those above the fair share are cut to it."""

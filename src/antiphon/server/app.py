@@ -20,6 +20,7 @@ from antiphon.server.loop_lag import watch_loop_lag
 from antiphon.server.models import get_model, list_models
 from antiphon.server.origin import BrowserRules, OriginPolicy
 from antiphon.server.realtime import realtime, realtime_without_upgrade
+from antiphon.server.session_requests import create_client_secret, create_session, create_transcription_session
 
 __all__ = ["create_app"]
 
@@ -41,6 +42,9 @@ def create_app(
             Route("/metrics", metrics, methods=["GET"]),
             Route("/v1/models", list_models, methods=["GET"]),
             Route("/v1/models/{model:path}", get_model, methods=["GET"]),
+            Route("/v1/realtime/client_secrets", create_client_secret, methods=["POST"]),
+            Route("/v1/realtime/sessions", create_session, methods=["POST"]),
+            Route("/v1/realtime/transcription_sessions", create_transcription_session, methods=["POST"]),
             Route("/v1/realtime", realtime_without_upgrade, methods=["GET"]),
             WebSocketRoute("/v1/realtime", realtime),
             WebSocketRoute("/{path:path}", _no_such_socket),

@@ -9,6 +9,7 @@ from typing import Literal
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
+from antiphon.server.client_secrets import is_client_secret
 from antiphon.server.errors import ApiError
 from antiphon.server.hosts import is_loopback, split_host
 
@@ -73,8 +74,11 @@ def presented_key(headers: Headers, subprotocols: Sequence[str] = ()) -> Present
 
 
 def require_key(keyring: Keyring, presented: PresentedKey) -> None:
-    """Raise the API's 401 unless the key is accepted. The message never repeats the key."""
-    if keyring.accepts(presented.key):
+    """Raise the API's 401 unless the key is accepted. The message never repeats the key.
+
+    A client secret is not: it opens sessions and nothing else, even where no key is asked for.
+    """
+    if keyring.accepts(presented.key) and not (keyring.is_open and is_client_secret(presented.key)):
         return
     message = (
         "You didn't provide an API key: send it as 'Authorization: Bearer <key>'."

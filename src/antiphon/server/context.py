@@ -11,6 +11,7 @@ from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
 from antiphon.runtime.sessions import Sessions
 from antiphon.server.auth import Keyring
+from antiphon.server.client_secrets import ClientSecrets
 from antiphon.server.observe import ServerObserver
 from antiphon.server.settings import Settings
 
@@ -31,6 +32,7 @@ class Context:
     sessions: Sessions
     observer: ServerObserver
     keyring: Keyring
+    secrets: ClientSecrets
     readiness: Readiness = Readiness.WARMING
     started_at_unix_s: int = field(default_factory=lambda: int(time.time()))
 

@@ -11,12 +11,19 @@ from antiphon.server.auth import presented_key, require_key
 from antiphon.server.context import Context, context_of
 from antiphon.server.errors import ApiError
 
-__all__ = ["DEFAULT_MODEL", "get_model", "list_models"]
+__all__ = ["DEFAULT_MODEL", "check_model", "get_model", "list_models"]
 
 DEFAULT_MODEL = "gpt-realtime"
 """Any model name is accepted and mapped to the engines that are there; this is the one that clients know."""
 _OWNER = "antiphon"
+_MODEL_MAX_CHARS = 256
 _SHOWN = (EngineKind.LLM, EngineKind.STT, EngineKind.TTS)
+
+
+def check_model(name: str) -> None:
+    """Raises ``ApiError`` for what cannot be the name of a model."""
+    if len(name) > _MODEL_MAX_CHARS or not name.isprintable():
+        raise ApiError(400, "Invalid value for 'model'.", code="invalid_value", param="model")
 
 
 async def list_models(request: Request) -> Response:

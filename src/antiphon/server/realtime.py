@@ -7,20 +7,23 @@ from starlette.websockets import WebSocket
 
 from antiphon.core.config import DEFAULT_TRANSCRIPTION_MODEL
 from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionUpdateBody, TranscriptionSessionUpdate
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.sessions import Admission, Opening
 from antiphon.server.auth import REALTIME_SUBPROTOCOL, presented_key, require_key
+from antiphon.server.bodies import api_error
 from antiphon.server.context import Context, Readiness, context_of
 from antiphon.server.errors import ApiError
 from antiphon.server.logs import escaped
-from antiphon.server.models import DEFAULT_MODEL
+from antiphon.server.models import DEFAULT_MODEL, check_model
 from antiphon.transports.websocket import WebSocketTransport
 
 __all__ = ["realtime", "realtime_without_upgrade"]
 
 _KEY_REFUSED = 3000
 """Close code for what must not be tried again: clients reconnect after 1011 to 1013."""
-_MODEL_MAX_CHARS = 256
+_BETA_HEADER = "realtime=v1"
+_BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 _INTENTS = ("", "conversation", "transcription")
 _RETRY_S = 5
 
@@ -30,7 +33,9 @@ async def realtime(socket: WebSocket) -> None:
     context = context_of(socket)
     presented = presented_key(socket.headers, socket.scope["subprotocols"])
     try:
-        require_key(context.keyring, presented)
+        bound = context.secrets.read(presented.key)
+        if bound is None:
+            require_key(context.keyring, presented)
     except ApiError as error:
         _count_refusal(context, socket, "invalid_api_key")
         if presented.place != "subprotocol":
@@ -39,7 +44,7 @@ async def realtime(socket: WebSocket) -> None:
         await _accept(socket)
         await _refuse_key(socket, error)
         return
-    opening = _opening(context, socket)
+    opening = _opening(context, socket, bound)
     admission = _admit(context, socket)
     with admission:
         await _accept(socket)
@@ -69,8 +74,9 @@ async def _run(context: Context, socket: WebSocket, opening: Opening) -> None:
 
 async def _accept(socket: WebSocket) -> None:
     # A browser fails the connection if a protocol is selected that it did not offer, or none of those it did.
-    offered = REALTIME_SUBPROTOCOL in socket.scope["subprotocols"]
-    await socket.accept(REALTIME_SUBPROTOCOL if offered else None)
+    offered = socket.scope["subprotocols"]
+    chosen = next((one for one in (REALTIME_SUBPROTOCOL, _BETA_SUBPROTOCOL) if one in offered), None)
+    await socket.accept(chosen)
 
 
 async def _refuse_key(socket: WebSocket, error: ApiError) -> None:
@@ -80,7 +86,7 @@ async def _refuse_key(socket: WebSocket, error: ApiError) -> None:
     await transport.close(_KEY_REFUSED, f"{error.type}.{error.code}")
 
 
-def _opening(context: Context, socket: WebSocket) -> Opening:
+def _opening(context: Context, socket: WebSocket, bound: SessionUpdateBody | None) -> Opening:
     query = socket.query_params
     try:
         if "call_id" in query:
@@ -90,19 +96,42 @@ def _opening(context: Context, socket: WebSocket) -> Opening:
         if intent not in _INTENTS:
             message = "Invalid value for 'intent': supported is 'transcription'."
             raise ApiError(400, message, code="invalid_value", param="intent")
-        # With both an intent and a model, the model is that of the transcription.
-        transcribes = intent == "transcription"
-        model = query.get("model") or (DEFAULT_TRANSCRIPTION_MODEL if transcribes else DEFAULT_MODEL)
-        if len(model) > _MODEL_MAX_CHARS or not model.isprintable():
-            raise ApiError(400, "Invalid value for 'model'.", code="invalid_value", param="model")
+        asked = query.get("model", "")
+        check_model(asked)
+        opening = _opening_of(bound, intent, asked, socket)
+        if bound is not None:
+            # The limits may be tighter than where the secret was made.
+            context.sessions.new_session(opening.kind, opening.model, bound)
+    except ProtocolError as error:
+        _count_refusal(context, socket, "bad_request")
+        raise api_error(error) from None
     except ApiError:
         _count_refusal(context, socket, "bad_request")
         raise
+    return opening
+
+
+def _opening_of(bound: SessionUpdateBody | None, intent: str, asked: str, socket: WebSocket) -> Opening:
+    """A secret decides what kind of session it opens, and its model where it names one."""
+    transcribes = intent == "transcription" if bound is None else isinstance(bound, TranscriptionSessionUpdate)
+    if isinstance(bound, RealtimeSessionUpdate) and bound.model:
+        asked = bound.model
+    elif transcribes and intent != "transcription":
+        asked = ""  # the model of a conversation
+    # With both an intent and a model, the model is that of the transcription.
+    model = asked or (DEFAULT_TRANSCRIPTION_MODEL if transcribes else DEFAULT_MODEL)
     return Opening(
         kind="transcription" if transcribes else "realtime",
         model=model,
         connection_id=_connection_id(socket),
+        bound=bound,
+        beta=_asks_for_beta(socket),
     )
+
+
+def _asks_for_beta(socket: WebSocket) -> bool:
+    headers = (one.strip() for value in socket.headers.getlist("openai-beta") for one in value.split(","))
+    return _BETA_HEADER in headers or _BETA_SUBPROTOCOL in socket.scope["subprotocols"]
 
 
 def _admit(context: Context, socket: WebSocket) -> Admission:

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
     api_keys: _Secrets = Field(
         default=(), description="Accepted keys (comma-separated). None: any key, on loopback only."
     )
+    client_secret_keys: _Secrets = Field(
+        default=(),
+        description="Keys that sign client secrets (comma-separated): the first signs, all are accepted. "
+        "None: a random one until the server ends.",
+    )
     allowed_hosts: _Texts = Field(default=(), description="Names in `Host` that are ours, beside loopback.")
     allowed_origins: _Texts = Field(
         default=(),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.engines.registry import EngineKind
+from antiphon.server.client_secrets import SIGNING_KEY_MIN_CHARS
 from antiphon.server.hosts import is_loopback, is_origin, points_at
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def check_together(settings: "Settings") -> None:
     """Raises ``SettingsError`` for the first thing that does not fit."""
     _check_tls(settings)
     _check_access(settings)
+    _check_signing_keys(settings)
     _check_loops(settings)
     if settings.record_dir is not None and not settings.record_dir.is_dir():
         raise SettingsError(f"record_dir: there is no folder {str(settings.record_dir)!r}")
@@ -61,6 +63,15 @@ def _check_access(settings: "Settings") -> None:
             ipaddress.ip_network(proxy)
         except ValueError:
             raise SettingsError(f"trusted_proxies: {proxy!r} is neither an address nor a network") from None
+
+
+def _check_signing_keys(settings: "Settings") -> None:
+    for key in settings.client_secret_keys:
+        if len(key.get_secret_value()) < SIGNING_KEY_MIN_CHARS:
+            raise SettingsError(
+                f"client_secret_keys: a key must have at least {SIGNING_KEY_MIN_CHARS} characters, "
+                "as `openssl rand -hex 32` makes them"
+            )
 
 
 def _check_loops(settings: "Settings") -> None:

@@ -1,0 +1,88 @@
+"""``POST /v1/realtime/client_secrets``; and ``.../sessions`` and ``.../transcription_sessions``, of the beta."""
+
+from typing import Final
+
+from msgspec import structs
+from starlette.requests import Request
+from starlette.responses import Response
+
+from antiphon.core.config import DEFAULT_TRANSCRIPTION_MODEL
+from antiphon.protocol.base import given
+from antiphon.protocol.beta.session import (
+    DEFAULT_TEMPERATURE,
+    BetaSessionUpdate,
+    BetaTranscriptionSessionUpdate,
+    beta_session,
+    session_update,
+    transcription_update,
+)
+from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.rest import ClientSecretRequest, ClientSecretResponse, ExpiresAfter, encode_body
+from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject, SessionUpdateBody
+from antiphon.server.auth import presented_key, require_key
+from antiphon.server.bodies import api_error, read_body
+from antiphon.server.context import Context, context_of
+from antiphon.server.models import DEFAULT_MODEL, check_model
+
+__all__ = ["create_client_secret", "create_session", "create_transcription_session"]
+
+_BETA_LIFETIME_S: Final = 60
+
+
+async def create_client_secret(request: Request) -> Response:
+    context = _authenticated(request)
+    body = await read_body(request, ClientSecretRequest)
+    bound = body.session or RealtimeSessionUpdate()
+    if isinstance(bound, RealtimeSessionUpdate) and not bound.model:
+        bound = structs.replace(bound, model=body.model)
+    session = _effective(context, bound)
+    lifetime_s = given(body.expires_after, ExpiresAfter(seconds=given(body.ttl, 600))).seconds
+    secret = context.secrets.make(bound, lifetime_s)
+    return _answer(
+        encode_body(
+            ClientSecretResponse(
+                value=secret.value, expires_at=secret.expires_at, session=session, client_secret=secret
+            )
+        )
+    )
+
+
+async def create_session(request: Request) -> Response:
+    context = _authenticated(request)
+    body = await read_body(request, BetaSessionUpdate)
+    bound = session_update(body)
+    session = _effective(context, bound)
+    temperature = given(body.temperature, DEFAULT_TEMPERATURE)
+    secret = context.secrets.make(bound, _BETA_LIFETIME_S)
+    return _answer(encode_body(beta_session(session, temperature=temperature, client_secret=secret)))
+
+
+async def create_transcription_session(request: Request) -> Response:
+    context = _authenticated(request)
+    bound = transcription_update(await read_body(request, BetaTranscriptionSessionUpdate))
+    session = _effective(context, bound)
+    secret = context.secrets.make(bound, _BETA_LIFETIME_S)
+    return _answer(encode_body(beta_session(session, client_secret=secret)))
+
+
+def _authenticated(request: Request) -> Context:
+    context = context_of(request)
+    require_key(context.keyring, presented_key(request.headers))
+    return context
+
+
+def _effective(context: Context, bound: SessionUpdateBody) -> SessionObject:
+    """The session that a client will get. It has not begun, so it does not expire."""
+    try:
+        if isinstance(bound, RealtimeSessionUpdate):
+            check_model(bound.model or DEFAULT_MODEL)
+            session = context.sessions.new_session("realtime", DEFAULT_MODEL, bound)
+        else:
+            session = context.sessions.new_session("transcription", DEFAULT_TRANSCRIPTION_MODEL, bound)
+    except ProtocolError as error:
+        raise api_error(error) from None
+    return structs.replace(session, expires_at=0)
+
+
+def _answer(content: bytes) -> Response:
+    return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")
