@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from antiphon.core.config import DEFAULT_TRANSCRIPTION_MODEL
 from antiphon.protocol.base import given
+from antiphon.protocol.beta.errors import beta_error
 from antiphon.protocol.beta.session import (
     DEFAULT_TEMPERATURE,
     BetaSessionUpdate,
@@ -51,7 +52,7 @@ async def create_session(request: Request) -> Response:
     context = _authenticated(request)
     body = await read_body(request, BetaSessionUpdate)
     bound = session_update(body)
-    session = _effective(context, bound)
+    session = _effective(context, bound, flat=True)
     temperature = given(body.temperature, DEFAULT_TEMPERATURE)
     secret = context.secrets.make(bound, _BETA_LIFETIME_S)
     return _answer(encode_body(beta_session(session, temperature=temperature, client_secret=secret)))
@@ -60,7 +61,7 @@ async def create_session(request: Request) -> Response:
 async def create_transcription_session(request: Request) -> Response:
     context = _authenticated(request)
     bound = transcription_update(await read_body(request, BetaTranscriptionSessionUpdate))
-    session = _effective(context, bound)
+    session = _effective(context, bound, flat=True)
     secret = context.secrets.make(bound, _BETA_LIFETIME_S)
     return _answer(encode_body(beta_session(session, client_secret=secret)))
 
@@ -71,8 +72,11 @@ def _authenticated(request: Request) -> Context:
     return context
 
 
-def _effective(context: Context, bound: SessionUpdateBody) -> SessionObject:
-    """The session that a client will get. It has not begun, so it does not expire."""
+def _effective(context: Context, bound: SessionUpdateBody, *, flat: bool = False) -> SessionObject:
+    """The session that a client will get. It has not begun, so it does not expire.
+
+    ``flat``: the request's fields are the beta's, and not inside a ``session``.
+    """
     try:
         if isinstance(bound, RealtimeSessionUpdate):
             check_model(bound.model or DEFAULT_MODEL)
@@ -80,8 +84,15 @@ def _effective(context: Context, bound: SessionUpdateBody) -> SessionObject:
         else:
             session = context.sessions.new_session("transcription", DEFAULT_TRANSCRIPTION_MODEL, bound)
     except ProtocolError as error:
-        raise api_error(error) from None
+        raise api_error(_flat_error(error) if flat else error) from None
     return structs.replace(session, expires_at=0)
+
+
+def _flat_error(error: ProtocolError) -> ProtocolError:
+    told = beta_error(error.as_event("").error)
+    param = (told.param or "").removeprefix("session.") or None
+    message = told.message.replace("'session.", "'")
+    return ProtocolError(error.code, message, param, type=error.type)
 
 
 def _answer(content: bytes) -> Response:

@@ -59,6 +59,7 @@ from antiphon.protocol.server_events import (
     Conversation,
     ConversationCreated,
     ConversationItemAdded,
+    ConversationItemCreated,
     ConversationItemDone,
     ConversationItemRetrieved,
     Error,
@@ -200,7 +201,7 @@ class BetaDialect:
         self._asked = None
         return (structs.replace(event, error=beta_error(event.error)),)
 
-    def _item_created(self, event: ConversationItemAdded) -> Sequence[Any]:
+    def _item_created(self, event: ConversationItemAdded | ConversationItemCreated) -> Sequence[Any]:
         item = beta_item(event.item)
         return (BetaItemCreated(event_id=event.event_id, previous_item_id=event.previous_item_id, item=item),)
 
@@ -233,6 +234,7 @@ _TRANSLATIONS: Final[Mapping[type, Callable[[BetaDialect, Any], Sequence[Any]]]]
     SessionUpdated: BetaDialect._updated,
     Error: BetaDialect._refused,
     ConversationItemAdded: BetaDialect._item_created,
+    ConversationItemCreated: BetaDialect._item_created,
     ConversationItemDone: BetaDialect._untold,
     ConversationItemRetrieved: BetaDialect._item_retrieved,
     ResponseCreated: BetaDialect._response_created,
