@@ -8,8 +8,8 @@ import pytest
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from antiphon.conform.shapes import api_shapes
 from antiphon.server.settings import SettingsError
-from antiphon.testing.wire import api_shapes
 from tests.support.beta import beta_shapes
 
 KEYS = {"api_keys": "right-key"}

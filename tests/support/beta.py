@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from antiphon.testing.wire import ApiShapes
+from antiphon.conform.shapes import ApiShapes
 
 __all__ = ["assert_valid_beta_event", "beta_shapes", "complaints_about_beta_event"]
 

@@ -79,8 +79,9 @@ def _effective(context: Context, bound: SessionUpdateBody, *, flat: bool = False
     """
     try:
         if isinstance(bound, RealtimeSessionUpdate):
-            check_model(bound.model or DEFAULT_MODEL)
-            session = context.sessions.new_session("realtime", DEFAULT_MODEL, bound)
+            model = bound.model or DEFAULT_MODEL
+            check_model(model)
+            session = context.sessions.new_session("realtime", model, bound)
         else:
             session = context.sessions.new_session("transcription", DEFAULT_TRANSCRIPTION_MODEL, bound)
     except ProtocolError as error:
