@@ -68,6 +68,8 @@ class Responses:
         self._default: ActiveResponse | None = None
         self._out_of_band: dict[str, ActiveResponse] = {}
         self._automatic: _Automatic | None = None
+        self._truncated_away: str | None = None
+        """The response that the latest truncation stopped, until it is cancelled or another one begins."""
         self.user_speaks = False
         """Set by the session: between ``speech_started`` and the end of that turn."""
 
@@ -117,6 +119,10 @@ class Responses:
 
     def cancel(self, response_id: str | None) -> None:
         response = self._default if response_id is None else self.find(response_id)
+        if response is None and self._truncated_away is not None and response_id in (None, self._truncated_away):
+            # Clients interrupt by truncating the item and then cancelling: no error that their users would be shown.
+            self._truncated_away = None
+            return
         if response is None:
             raise ProtocolError("response_cancel_not_active", "Cancellation failed: no active response found")
         self._stop(response, "client_cancelled")
@@ -126,6 +132,7 @@ class Responses:
         response = next((response for response in self._all() if response.owns(item_id)), None)
         if response is not None:
             self._stop(response, "client_cancelled")
+            self._truncated_away = response.id
 
     # --- turns -----------------------------------------------------------------------------------------------------
 
@@ -207,6 +214,7 @@ class Responses:
         )
         if default:
             self._default = response
+            self._truncated_away = None
         else:
             self._out_of_band[response.id] = response
         response.announce()
