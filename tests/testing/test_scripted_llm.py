@@ -90,6 +90,15 @@ def calls_of(chunks: list[LlmChunk]) -> list[tuple[str, str]]:
             ],
             "The tool says: rain",
         ),
+        (
+            [
+                UserMessage((TextContent("call weather"),)),
+                AssistantMessage(tool_calls=(ToolCall("call_1", "weather", "{}"),)),
+                ToolMessage("call_1", "weather", "rain"),
+                AssistantMessage("I am waiting for it."),
+            ],
+            "The tool says: rain",
+        ),
     ],
 )
 def test_the_reply_follows_from_the_prompt(messages: list[ChatMessage], said: str) -> None:

@@ -18,9 +18,9 @@ performed:
 ==================  ===================================================================
 
 - *Language model*: steered by the last user message, or by lines ``scripted: STEP`` in the instructions (these come
-  first). Any other user message is echoed: "You said: ...". A tool's output is answered by "The tool says: ...". A
-  forced tool choice calls that tool, by the user's ``call`` step if there is one for it. Without tools allowed a text
-  with ``call`` is echoed.
+  first). Any other user message is echoed: "You said: ...". A tool's output is answered by "The tool says: ...", also
+  where the assistant spoke in between. A forced tool choice calls that tool, by the user's ``call`` step if there is
+  one for it. Without tools allowed a text with ``call`` is echoed.
 - *Speech to text*: steered by the transcription prompt: what the steps say is one transcript, stable from step to step
   (``call`` and ``finish`` do nothing). Else a tone is "I heard N milliseconds." and silence is the empty transcript.
 - *Text to speech*: a clause that holds "speech fails here" fails, "speech hangs here" hangs. Else a tone.

@@ -128,7 +128,8 @@ class _Generation:
 
 def _steered(request: LlmRequest, *, tools: bool) -> Sequence[Step]:
     """What the request asks for: by its instructions, by the user's words, or else an echo."""
-    last = request.messages[-1] if request.messages else None
+    others = (message for message in reversed(request.messages) if not isinstance(message, AssistantMessage))
+    last = next(others, None)
     forced = _forced_call(request) if tools else None
     if forced is not None:
         return [forced]
