@@ -3,16 +3,19 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: serve test lint type format bench clean help
+.PHONY: serve test test-clients lint type format bench clean help
 
 help:  ## Show the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
 
 serve: $(VENV)/.serve  ## Install what is needed, fetch the models, and serve (ARGS="--port 9000")
 	@exec $(VENV)/bin/antiphon serve $(ARGS)
 
 test: $(VENV)/.test  ## Install what is needed and run every check
 	@$(PYTHON) scripts/checks.py $(ARGS)
+
+test-clients: $(VENV)/.test  ## Install the clients that people use, each by itself, and run them against the server
+	@$(PYTHON) scripts/checks.py clients
 
 lint: $(VENV)/.test  ## Lint, and check the layers
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/lint-imports

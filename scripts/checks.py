@@ -46,7 +46,7 @@ def static() -> Result:
 
 def unit() -> Result:
     """Everything that needs no server process and no embedded engine."""
-    return pytest("unit", "not e2e and not engines")
+    return pytest("unit", "not e2e and not engines and not clients")
 
 
 def engines() -> Result:
@@ -57,6 +57,12 @@ def engines() -> Result:
 def e2e() -> Result:
     """Server processes driven from outside."""
     return pytest("e2e", "e2e")
+
+
+def clients() -> Result:
+    """The clients that people use, in environments of their own, drive a server process."""
+    made = call(BIN / "python", "scripts/clients.py")
+    return pytest("clients", "clients") if made else Result(ok=False, notes=["the clients could not be installed"])
 
 
 def pytest(name: str, markers: str) -> Result:
@@ -81,6 +87,7 @@ STAGES: dict[str, Callable[[], Result]] = {
     "unit": unit,
     "engines": engines,
     "e2e": e2e,
+    "clients": clients,
 }
 
 

@@ -30,8 +30,8 @@ def commands() -> set[str]:
 
 
 RUN_AS_THEY_STAND = {"antiphon config show", "antiphon models list --verify"}
-RUN_BY_CI = {"make test", "make lint", "make type", "make format", "make serve", "make bench"}
-"""``make test`` runs lint and types; ``make serve`` and the benchmark have tests of their own."""
+RUN_BY_CI = {"make test", "make test-clients", "make lint", "make type", "make format", "make serve", "make bench"}
+"""``make test`` runs lint, types and the clients; ``make serve`` and the benchmark have tests of their own."""
 RUN_ELSEWHERE = {
     "antiphon models fetch": "tests/cli/test_models.py",
     "antiphon doctor": "tests/cli/test_main.py",
