@@ -104,6 +104,32 @@ def test_the_query_says_what_kind_of_session_begins(run_server: Any, query: str,
 
 
 @pytest.mark.parametrize(
+    ("query", "options", "beta"),
+    [
+        ("", {}, False),
+        ("", {"additional_headers": {"OpenAI-Beta": "realtime=v1"}}, True),
+        ("", {"additional_headers": {"openai-beta": "assistants=v2, realtime=v1"}}, True),
+        ("", {"additional_headers": {"OpenAI-Beta": "assistants=v2"}}, False),
+        ("", {"subprotocols": ["realtime", "openai-beta.realtime-v1"]}, True),
+        ("", {"subprotocols": ["realtime", "openai-insecure-api-key.x"]}, False),
+        ("?openai-beta=realtime=v1&model=m", {}, True),
+        ("?openai-beta=realtime%3Dv1", {}, True),
+        ("?openai-beta=other", {}, False),
+    ],
+)
+def test_the_betas_events_are_for_those_who_ask(
+    run_server: Any, query: str, options: dict[str, Any], beta: bool
+) -> None:
+    async def scenario(server: Any) -> None:
+        async with server.connect(query, **options) as socket:
+            session = (await _first(socket))["session"]
+            assert ("modalities" in session) == beta
+            assert session["output_modalities"] == ["audio"]
+
+    assert run_server(scenario) == ""
+
+
+@pytest.mark.parametrize(
     ("query", "status", "code", "param"),
     [
         ("?call_id=rtc_1", 404, "call_id_not_found", ""),

@@ -22,7 +22,8 @@ __all__ = ["realtime", "realtime_without_upgrade"]
 
 _KEY_REFUSED = 3000
 """Close code for what must not be tried again: clients reconnect after 1011 to 1013."""
-_BETA_HEADER = "realtime=v1"
+_BETA_HEADER = "openai-beta"
+_BETA = "realtime=v1"
 _BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 _INTENTS = ("", "conversation", "transcription")
 _RETRY_S = 5
@@ -130,8 +131,10 @@ def _opening_of(bound: SessionUpdateBody | None, intent: str, asked: str, socket
 
 
 def _asks_for_beta(socket: WebSocket) -> bool:
-    headers = (one.strip() for value in socket.headers.getlist("openai-beta") for one in value.split(","))
-    return _BETA_HEADER in headers or _BETA_SUBPROTOCOL in socket.scope["subprotocols"]
+    # The beta's reference client sends neither header nor subprotocol to an address of one's own.
+    values = (*socket.headers.getlist(_BETA_HEADER), *socket.query_params.getlist(_BETA_HEADER))
+    asked = {one.strip() for value in values for one in value.split(",")}
+    return _BETA in asked or _BETA_SUBPROTOCOL in socket.scope["subprotocols"]
 
 
 def _admit(context: Context, socket: WebSocket) -> Admission:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from antiphon.protocol.beta.dialect import BetaDialect
 from antiphon.protocol.client_events import ClientEvent, ConversationItemCreate, ResponseCreate
 from antiphon.protocol.codec import decode_client_event, encode_client_event
 from antiphon.protocol.errors import ProtocolError
-from antiphon.testing.wire_strategies import client_events
+from antiphon.testing.wire_strategies import client_events, json_values
 
+_NAMES = ("session.update", "transcription_session.update", "response.create", "conversation.item.create")
 _FLAT: dict[str, Any] = {
     "model": "gpt-4o-realtime-preview",
     "modalities": ["text", "audio"],
@@ -229,3 +231,25 @@ def test_an_event_of_today_is_read_as_what_it_is_or_refused(event: ClientEvent) 
             assert type(dialect().decode(text).event) is type(event)
     else:
         assert dialect().decode(text) == decode_client_event(text)
+
+
+@given(value=json_values() | st.fixed_dictionaries({"type": st.sampled_from(_NAMES), "session": json_values()}))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_comes_is_an_event_or_one_error(value: Any) -> None:
+    for conversation_id in ("conv_1", None):
+        with contextlib.suppress(ProtocolError):
+            dialect(conversation_id).decode(json.dumps(value))
+
+
+@given(text=st.text() | st.binary())
+def test_whatever_is_no_event_is_one_error(text: str | bytes) -> None:
+    with pytest.raises(ProtocolError):
+        dialect().decode(text)
+
+
+def test_an_append_takes_the_short_way_and_an_odd_one_the_exact_one() -> None:
+    text = '{"type":"input_audio_buffer.append","audio":"AAAA"}'
+    assert dialect().decode(text) == decode_client_event(text)
+    with pytest.raises(ProtocolError) as caught:
+        dialect().decode('{"type":"input_audio_buffer.append","audio":"!"}')
+    assert caught.value.param == "audio"
