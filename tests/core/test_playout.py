@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.playout import Playout
+from antiphon.core.playout import Playback, Playout
 
 SECOND = 24_000
 TEXT = "One two three. Four five six."
@@ -74,6 +74,76 @@ def test_truncation_is_clamped_to_what_was_sent_and_never_gives_back() -> None:
 def test_without_audio_nothing_was_heard() -> None:
     assert Playout().heard_text(TEXT) == ""
     assert Playout().truncate(100) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "expected"),
+    [
+        # Markup is not spoken, a number takes as long as its words.
+        ("The **really important** word", 0.82, "The **really important**"),
+        ("Call 5550 123 now please", 0.5, "Call 5550"),
+        # A script without spaces is cut behind any of its letters, but not before what belongs to the last one.
+        ("今日は天気がいいですね", 0.5, "今日は天気"),
+        ("コーヒーをのみます", 0.25, "コー"),
+        ("私はBerlinに住んでいます", 0.4, "私はBerlin"),
+        # Others without spaces are kept whole or not at all.
+        ("สวัสดีครับยินดีที่ได้รู้จัก", 0.9, ""),
+        ("안녕하세요 만나서 반갑습니다", 0.5, "안녕하세요"),
+    ],
+)
+def test_where_a_clause_is_cut_in_other_scripts_and_in_marked_up_text(text: str, share: float, expected: str) -> None:
+    assert spoken((2.0, 0, len(text))).text_until(text, round(share * 2 * SECOND)) == expected
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(0.25, ""), (0.5, "One"), (1.0, "One two"), (1.5, "One two three.")])
+def test_what_is_missing_of_an_unfinished_clause_is_reckoned_at_the_response_s_speed(
+    speed: float, expected: str
+) -> None:
+    playout = Playout(speed)
+    playout.sent(round(0.9 * SECOND), 0, FIRST_CLAUSE)
+    assert playout.heard_text(TEXT) == expected
+
+
+# --- the clock -----------------------------------------------------------------------------------------------------
+
+
+def test_audio_is_played_in_real_time_from_when_it_was_sent() -> None:
+    playback, playout = Playback(), Playout(whole=True)
+    for piece in range(10):
+        playback.play(playout, SECOND // 10, 0, FIRST_CLAUSE, now=5.0 + piece / 1000)
+    playback.play(playout, SECOND, FIRST_CLAUSE, len(TEXT), now=5.5)
+    assert playback.ends_s == pytest.approx(7.0)
+    heard = {now: playout.text_by(TEXT, now) for now in (4.0, 5.0, 5.6, 6.0, 6.3, 7.0, 99.0)}
+    assert list(heard.values()) == ["", "", "One two", "One two three.", "One two three. Four", TEXT, TEXT]
+
+
+def test_audio_that_comes_too_late_is_played_later() -> None:
+    playback, playout = Playback(), Playout(whole=True)
+    playback.play(playout, SECOND, 0, FIRST_CLAUSE, now=1.0)
+    playback.play(playout, SECOND, FIRST_CLAUSE, len(TEXT), now=4.0)
+    assert playback.ends_s == pytest.approx(5.0)
+    assert playout.text_by(TEXT, 3.9) == "One two three."
+    assert playout.text_by(TEXT, 4.3) == "One two three. Four"
+
+
+def test_an_item_is_played_after_the_one_before_it() -> None:
+    playback, first, second = Playback(), Playout(whole=True), Playout(whole=True)
+    playback.play(first, 2 * SECOND, 0, len(TEXT), now=0.0)
+    playback.play(second, SECOND, 0, len(TEXT), now=0.1)
+    assert (playback.plays(first, 0.5), playback.plays(second, 0.5), playback.plays(first, 2.5)) == (True, True, False)
+    assert (first.text_by(TEXT, 1.5), second.text_by(TEXT, 1.5)) == ("One two three. Four", "")
+    playback.stop(2.5)
+    assert (first.text_by(TEXT, 99), second.text_by(TEXT, 99)) == (TEXT, "One two three.")
+    assert playback.ends_s == 2.5
+
+
+def test_after_a_stop_the_next_audio_is_played_at_once() -> None:
+    playback, first, second = Playback(), Playout(), Playout(whole=True)
+    playback.play(first, 10 * SECOND, 0, len(TEXT), now=0.0)
+    playback.stop(1.0)
+    playback.play(second, SECOND, 0, len(TEXT), now=2.0)
+    assert playback.ends_s == pytest.approx(3.0)
+    assert (first.stopped_s, second.stopped_s) == (1.0, None)
 
 
 PIECES = st.lists(st.tuples(st.floats(0.001, 3), st.integers(1, 12)), min_size=1, max_size=6)

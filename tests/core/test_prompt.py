@@ -67,9 +67,9 @@ def result(call_id: str, output: str) -> Entry:
     return Entry(FunctionCallOutput(call_id=call_id, output=output), f"{call_id} {output}")
 
 
-def half_sent(text: str) -> Playout:
+def half_sent(text: str, *, whole: bool = False) -> Playout:
     """Its first clause was sent whole, of the second only the beginning."""
-    playout = Playout()
+    playout = Playout(whole=whole)
     end = text.index(".") + 1
     playout.sent(24_000, 0, end)
     playout.sent(2_400, end, len(text))
@@ -155,7 +155,7 @@ def lines(entries: Sequence[Entry], capabilities: LlmCapabilities = BLIND, instr
         ("a deaf model gets words", [heard("Hello", bytes(4800))], ["user: Hello"]),
         (
             "a completed answer is whole",
-            [spoken("One. Two.", "completed", half_sent("One. Two."))],
+            [spoken("One. Two.", "completed", half_sent("One. Two.", whole=True))],
             ["assistant: One. Two."],
         ),
         (

@@ -23,6 +23,8 @@ def sendable(text: str) -> str:
 class Effects:
     def __init__(self, new_id: IdFactory) -> None:
         self.new_id = new_id
+        self.now = 0.0
+        """Time of the input being handled, in seconds since the session began."""
         self._outputs: list[Output] = []
 
     def event_id(self) -> str:

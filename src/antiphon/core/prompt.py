@@ -8,6 +8,7 @@
 - Whatever the model cannot take (images, audio) is replaced by words that say so.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -72,9 +73,14 @@ def item_text(entry: Entry) -> str:
 # --- messages ------------------------------------------------------------------------------------------------------
 
 
-def messages_of(instructions: str, entries: Iterable[Entry], capabilities: LlmCapabilities) -> tuple[ChatMessage, ...]:
-    """The chat messages of a prompt; ``instructions`` come first, as the system's words."""
-    thread = _Thread(capabilities, list(entries))
+def messages_of(
+    instructions: str, entries: Iterable[Entry], capabilities: LlmCapabilities, *, now: float = math.inf
+) -> tuple[ChatMessage, ...]:
+    """The chat messages of a prompt; ``instructions`` come first, as the system's words.
+
+    ``now``: what was sent can have been heard until then.
+    """
+    thread = _Thread(capabilities, list(entries), now)
     if instructions:
         thread.messages.append(SystemMessage(instructions))
     for entry in thread.entries:
@@ -86,6 +92,7 @@ def messages_of(instructions: str, entries: Iterable[Entry], capabilities: LlmCa
 class _Thread:
     capabilities: LlmCapabilities
     entries: list[Entry]
+    now: float
     messages: list[ChatMessage] = field(default_factory=list)
     results: dict[str, FunctionCallOutput] = field(init=False)
     """The first result of each call, wherever it stands."""
@@ -112,7 +119,7 @@ class _Thread:
             case Message(role="user"):
                 self.messages.append(UserMessage(tuple(self._user_content(entry))))
             case Message():
-                if text := _assistant_text(entry):
+                if text := _assistant_text(entry, self.now):
                     self.messages.append(AssistantMessage(text))
             case FunctionCall():
                 self._add_call(entry.item)
@@ -161,14 +168,14 @@ def _legal_arguments(arguments: str) -> str:
     return arguments if legal else "{}"
 
 
-def _assistant_text(entry: Entry) -> str:
+def _assistant_text(entry: Entry, now: float) -> str:
     """What an assistant message said; where its audio was cut short, what can have been heard of it."""
     text = item_text(entry)
     playout = entry.playout
-    # A truncated item holds its heard words already; a completed one was sent whole.
-    if playout is None or playout.heard_samples is not None or getattr(entry.item, "status", None) == "completed":
+    # A truncated item holds its heard words already; one that nobody stopped is, or will be, heard to its end.
+    if playout is None or playout.heard_samples is not None or (playout.whole and playout.stopped_s is None):
         return text
-    return playout.heard_text(text)
+    return playout.text_by(text, now)
 
 
 def part_text(part: ContentPart) -> str:

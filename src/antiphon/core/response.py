@@ -11,7 +11,7 @@ from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.inputs import AudioProduced
 from antiphon.core.outputs import MeasureItem
-from antiphon.core.playout import Playout
+from antiphon.core.playout import Playback, Playout
 from antiphon.core.prompt import item_text
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan
@@ -111,6 +111,7 @@ class ActiveResponse:
         conversation: Conversation | None,
         conversation_id: str,
         effects: Effects,
+        playback: Playback,
     ) -> None:
         """``prompt``: the items as they were when it was asked for; ``conversation`` None: out of band."""
         self.id = effects.new_id("resp")
@@ -124,6 +125,7 @@ class ActiveResponse:
         self._conversation = conversation
         self._conversation_id = conversation_id if conversation is not None else None
         self._effects = effects
+        self._playback = playback
         self._output: list[_OpenMessage | _OpenCall] = []
         self._calls: dict[int, _OpenCall] = {}
         self.prompt_size = PromptSize()
@@ -200,7 +202,7 @@ class ActiveResponse:
             return None
         start = min(max(0, spoken.text_start - message.text_start), message.length)
         end = min(max(0, spoken.text_end - message.text_start), message.length)
-        message.entry.playout.sent(spoken.samples, start, end)
+        self._playback.play(message.entry.playout, spoken.samples, start, end, self._effects.now)
         self._audio_samples += spoken.samples
         if self._conversation is not None:
             message.entry.keep_audio(0, spoken.audio, self.plan.format.type)
@@ -223,7 +225,7 @@ class ActiveResponse:
     def _open_message(self) -> _OpenMessage:
         item_id = self._effects.new_id("item") if self._output else self.first_item_id
         item = Message(id=item_id, status="in_progress", role="assistant", content=[])
-        entry = Entry(item, item_id, playout=Playout() if self.plan.modality == "audio" else None)
+        entry = Entry(item, item_id, playout=Playout(self.plan.speed) if self.plan.modality == "audio" else None)
         message = _OpenMessage(entry, len(self._output), self._text_length)
         self._open(message)
         part = TextPart(text="") if self.plan.modality == "text" else AudioPart(transcript="")

@@ -15,6 +15,7 @@ from antiphon.core.hearing import Hearing
 from antiphon.core.inputs import GenerationEnded
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
+from antiphon.core.playout import Playback
 from antiphon.core.prompt import messages_of
 from antiphon.core.response import ActiveResponse, Outcome
 from antiphon.core.response_input import OwnPrompt
@@ -55,6 +56,7 @@ class Responses:
         effects: Effects,
         conversation: Conversation,
         hearing: Hearing,
+        playback: Playback,
         limits: Limits,
         capabilities: LlmCapabilities,
         conversation_id: str,
@@ -62,6 +64,7 @@ class Responses:
         self._effects = effects
         self._conversation = conversation
         self._hearing = hearing
+        self._playback = playback
         self.conversation_id = conversation_id
         self._limits = limits
         self._capabilities = capabilities
@@ -139,8 +142,14 @@ class Responses:
     def speech_started(self, detection: TurnDetection | None) -> None:
         """Barge-in: speech that starts now ends the default response, where the session says so."""
         self.user_speaks = True
-        if detection is not None and detection.interrupt_response and self._default is not None:
+        if detection is not None and detection.interrupt_response:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        """Nothing more is to be heard of what the default response said, or is saying."""
+        if self._default is not None:
             self._stop(self._default, "turn_detected")
+        self._playback.stop(self._effects.now)
 
     def turn_ended(self, entry: Entry, detection: TurnDetection) -> None:
         """A turn was committed; it is answered once its transcript is there."""
@@ -164,7 +173,7 @@ class Responses:
         if self._default is not None:
             if not automatic.interrupts:
                 return
-            self._stop(self._default, "turn_detected")
+            self._break_off()
         self._automatic = None
         response = self._begin(plan_response(session, ResponseOverrides(), self._limits), None)
         if failed:
@@ -211,6 +220,7 @@ class Responses:
             conversation=self._conversation if default else None,
             conversation_id=self.conversation_id,
             effects=self._effects,
+            playback=self._playback,
         )
         if default:
             self._default = response
@@ -246,7 +256,7 @@ class Responses:
 
     def _request(self, plan: ResponsePlan, entries: Sequence[Entry]) -> LlmRequest:
         return LlmRequest(
-            messages=messages_of(plan.instructions, entries, self._capabilities),
+            messages=messages_of(plan.instructions, entries, self._capabilities, now=self._effects.now),
             tools=plan.tool_specs,
             tool_choice=plan.llm_tool_choice,
             max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,

@@ -30,6 +30,7 @@ from antiphon.core.item_checks import decoded_audio
 from antiphon.core.items import Items
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import CloseSession, Output
+from antiphon.core.playout import Playback
 from antiphon.core.response_input import own_prompt
 from antiphon.core.responses import Responses
 from antiphon.core.session_update import updated_session
@@ -71,8 +72,15 @@ class Session:
         self._conversation = Conversation()
         self._hearing = Hearing(self._effects, self._conversation, self._settings, limits, partials=config.partials)
         self._items = Items(self._effects, self._conversation, self._hearing, self._settings, limits)
+        self._playback = Playback()
         self._responses = Responses(
-            self._effects, self._conversation, self._hearing, limits, config.capabilities, new_id("conv")
+            self._effects,
+            self._conversation,
+            self._hearing,
+            self._playback,
+            limits,
+            config.capabilities,
+            new_id("conv"),
         )
         self._turns = UserTurns(
             self._effects, self._conversation, self._items, self._hearing, self._responses, self._settings, limits
@@ -111,6 +119,7 @@ class Session:
         """
         if self._closed:
             return []
+        self._effects.now = now
         self._dispatch(input, now)
         return self._take()
 
@@ -118,6 +127,7 @@ class Session:
         """What is due by ``now``."""
         if self._closed:
             return []
+        self._effects.now = now
         for unheard in self._hearing.overdue(now):
             self._responses.transcript_failed(unheard.entry, unheard.fault)
         if now >= self._limits.session_max_s:
@@ -198,7 +208,7 @@ class Session:
             case ConversationItemRetrieve():
                 self._items.retrieve(event.item_id)
             case ConversationItemTruncate():
-                truncate_item(event, self._conversation, self._responses, self._effects)
+                truncate_item(event, self._conversation, self._responses, self._playback, self._effects)
             case ConversationItemDelete():
                 self._items.delete(event.item_id)
             case ResponseCreate():

@@ -3,6 +3,7 @@
 from antiphon.core.conversation import Conversation
 from antiphon.core.effects import Effects
 from antiphon.core.outputs import MeasureItem
+from antiphon.core.playout import Playback
 from antiphon.core.prompt import item_text
 from antiphon.core.responses import Responses
 from antiphon.protocol.client_events import ConversationItemTruncate
@@ -16,7 +17,11 @@ _ROUNDING_MS = 1
 
 
 def truncate_item(
-    event: ConversationItemTruncate, conversation: Conversation, responses: Responses, effects: Effects
+    event: ConversationItemTruncate,
+    conversation: Conversation,
+    responses: Responses,
+    playback: Playback,
+    effects: Effects,
 ) -> None:
     """Cut an assistant item. An item that is still being spoken is stopped first: its listener has gone on.
 
@@ -36,6 +41,8 @@ def truncate_item(
             "invalid_value", f"Invalid 'audio_end_ms': {event.audio_end_ms}; expected 0 or more.", "audio_end_ms"
         )
     responses.interrupt_item(entry.id)
+    if playback.plays(entry.playout, effects.now):
+        playback.stop(effects.now)
     end_ms = entry.playout.truncate(event.audio_end_ms)
     entry.cut_to_heard()
     if 0 in entry.audio:
