@@ -21,6 +21,7 @@ SETTINGS: Final[list[dict[str, Any]]] = [
     {},
     {"audio": {"input": {"transcription": {"model": "whisper-1"}}}},
     {"audio": {"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}},
+    {"audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}}}},
     {"audio": {"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}}},
     {"output_modalities": ["text"], "tools": [{"type": "function", "name": "look"}]},
 ]

@@ -54,6 +54,8 @@ class ResponseRules:
         """Audio sent, by item."""
         self.formats: dict[str, str] = {}
         self._rate_limits_owed = 0
+        self._answered = False
+        """Whether the conversation had an answer since the last idle time-out."""
 
     @property
     def item_ids(self) -> set[str]:
@@ -69,7 +71,11 @@ class ResponseRules:
             self._rate_limits_owed -= 1
             return
         assert not self._rate_limits_owed, f"{name} between response.done and its rate limits"
-        if name == "response.created":
+        if name == "input_audio_buffer.timeout_triggered":
+            assert self._answered, "two time-outs for one answer"
+            assert not self.active, "a time-out while something is being answered"
+            self._answered = False
+        elif name == "response.created":
             self._created(event["response"])
         elif name == "response.done":
             self._done(event["response"])
@@ -91,6 +97,7 @@ class ResponseRules:
 
     def _done(self, response: Event) -> None:
         told = self.active.pop(response["id"])
+        self._answered |= told.in_conversation
         self.finished.append(response["id"])
         self._rate_limits_owed += 1
         assert response["status"] != "in_progress"

@@ -45,6 +45,8 @@ class Entry:
     audio: dict[int, KeptAudio] = field(default_factory=dict)
     playout: Playout | None = None
     """For assistant audio."""
+    silent: bool = False
+    """Of a user who said nothing until the idle time-out."""
     tokens: int | None = None
     """Measured by the language model; None until then."""
     sent_bytes: int = 0

@@ -70,6 +70,12 @@ class Hearing:
         entry.set_transcript(0, "", "failed")
         self._transcriptions.show_failure((entry.id, 0), fault, self._wanted())
 
+    def know_silence(self, entry: Entry) -> None:
+        """Nobody spoke in this item: a recogniser would invent words."""
+        entry.set_transcript(0, "", "known")
+        self._transcriptions.show_silence((entry.id, 0), self._wanted())
+        self._effects.order(MeasureItem(entry.id, item_text(entry)))
+
     # --- items -----------------------------------------------------------------------------------------------------
 
     def check_room(self, pcm_bytes: int, param: str | None) -> None:

@@ -96,7 +96,7 @@ class InputBuffer:
         if self._detection is None:
             keep = min(keep, int(self._limits.manual_buffer_s * INPUT_HZ) * BYTES_PER_SAMPLE)
         elif self.utterance is None:
-            keep_s = self._limits.idle_buffer_s + self._settings.prefix_padding_ms / 1000
+            keep_s = self._limits.idle_buffer_s + self._settings.prefix_padding_ms / 1000 + _idle_s(self._detection)
             keep = min(keep, int(keep_s * INPUT_HZ) * BYTES_PER_SAMPLE)
         surplus = len(self._audio) - max(0, keep)
         if surplus > 0:
@@ -133,6 +133,17 @@ class InputBuffer:
         self._forget_turn(end)
         return pcm
 
+    def take_silence(self, start_sample: int) -> bytes:
+        """The audio from ``start_sample`` on, in which nobody was found to speak.
+
+        What a turn that is just beginning would need stays in the buffer.
+        """
+        pcm = self.read(start_sample)
+        if self._endpointer is not None:
+            needed = min(self._end, self._endpointer.needed_from_sample)
+            del self._audio[: max(0, needed - self.start_sample) * BYTES_PER_SAMPLE]
+        return pcm
+
     def clear(self) -> None:
         self._audio.clear()
         self._forget_turn(self._end)
@@ -141,6 +152,11 @@ class InputBuffer:
         self.utterance = None
         if self._endpointer:
             self._endpointer.reset(from_sample)
+
+
+def _idle_s(detection: TurnDetection) -> float:
+    """The silence that may become an item."""
+    return (detection.idle_timeout_ms or 0) / 1000 if isinstance(detection, ServerVad) else 0.0
 
 
 def _settings(detection: TurnDetection) -> EndpointerSettings:

@@ -44,6 +44,7 @@ from antiphon.vocabulary.llm import (
 __all__ = ["estimated_tokens", "item_text", "messages_of", "part_text"]
 
 _INAUDIBLE = "(inaudible)"
+_SILENT = "(the user says nothing)"
 _NO_RESULT = "No result yet."
 _UNSEEN_IMAGE = "(the user shows an image, which you cannot see)"
 _BYTES_PER_TOKEN = 3
@@ -138,6 +139,8 @@ class _Thread:
                     yield TextContent(_UNSEEN_IMAGE)
             elif isinstance(part, InputAudio) and self.capabilities.audio_in and index in entry.audio:
                 yield AudioContent(bytes(entry.audio[index].data))
+            elif entry.silent:
+                yield TextContent(_SILENT)
             else:
                 yield TextContent(part_text(part))
 

@@ -143,6 +143,12 @@ class ActiveResponse:
         """Whether it may be tried again with less of the conversation."""
         return not self.retried and not self._output and self.plan.truncation != "disabled" and len(self.entries) > 1
 
+    @property
+    def ends_turn(self) -> bool:
+        """Whether it said something to the user, and waits for nobody but them."""
+        speaks = self._conversation is not None and bool(self._output)
+        return speaks and not any(isinstance(out, _OpenCall) for out in self._output)
+
     def owns(self, item_id: str) -> bool:
         return any(out.entry.id == item_id for out in self._output)
 

@@ -12,6 +12,7 @@ from antiphon.core.context import fitting, room_for
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.hearing import Hearing
+from antiphon.core.idle import IdleTimer
 from antiphon.core.inputs import GenerationEnded
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
@@ -57,6 +58,7 @@ class Responses:
         conversation: Conversation,
         hearing: Hearing,
         playback: Playback,
+        idle: IdleTimer,
         limits: Limits,
         capabilities: LlmCapabilities,
         conversation_id: str,
@@ -65,6 +67,7 @@ class Responses:
         self._conversation = conversation
         self._hearing = hearing
         self._playback = playback
+        self._idle = idle
         self.conversation_id = conversation_id
         self._limits = limits
         self._capabilities = capabilities
@@ -82,6 +85,11 @@ class Responses:
     def own_audio_bytes(self) -> int:
         """Audio in the prompts of responses, of items that are not in the conversation."""
         return sum(entry.audio_bytes for response in self._all() for entry in response.own)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being answered, or about to be."""
+        return self._default is not None or self._automatic is not None or bool(self._out_of_band)
 
     def find(self, response_id: str) -> ActiveResponse | None:
         if self._default is not None and self._default.id == response_id:
@@ -144,6 +152,7 @@ class Responses:
         self.user_speaks = True
         if detection is not None and detection.interrupt_response:
             self._break_off()
+        self._idle.stop()
 
     def _break_off(self) -> None:
         """Nothing more is to be heard of what the default response said, or is saying."""
@@ -169,6 +178,8 @@ class Responses:
         failed = any("failed" in turn.transcripts.values() for turn in automatic.turns)
         if not failed and not any(turn.user_text().strip() for turn in automatic.turns):
             self._automatic = None
+            if self._default is None:
+                self._idle.start()
             return
         if self._default is not None:
             if not automatic.interrupts:
@@ -180,6 +191,10 @@ class Responses:
             self._close(response, _failure(_UNHEARD), _NOTHING)
         else:
             self._start_if_ready(response)
+
+    def go_on(self, session: RealtimeSession) -> None:
+        """Answer though nobody has spoken. Only while nothing is active."""
+        self._start_if_ready(self._begin(plan_response(session, ResponseOverrides(), self._limits), None))
 
     def transcript_failed(self, entry: Entry, fault: EngineFault) -> None:
         """Responses that waited for these words cannot be given."""
@@ -225,6 +240,7 @@ class Responses:
         if default:
             self._default = response
             self._truncated_away = None
+            self._idle.stop()
         else:
             self._out_of_band[response.id] = response
         response.announce()
@@ -277,6 +293,8 @@ class Responses:
         for entry in response.own:
             self._hearing.forget(entry.id)
         response.close(outcome, usage)
+        if response.ends_turn and not self.user_speaks:
+            self._idle.start()
 
 
 def _outcome(fact: GenerationEnded) -> Outcome:

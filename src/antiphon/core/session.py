@@ -9,6 +9,7 @@ from antiphon.core.config import SessionConfig
 from antiphon.core.conversation import Conversation
 from antiphon.core.effects import Effects, IdFactory, sendable
 from antiphon.core.hearing import Hearing
+from antiphon.core.idle import IdleTimer
 from antiphon.core.inputs import (
     AudioBudgetChanged,
     AudioProduced,
@@ -73,17 +74,26 @@ class Session:
         self._hearing = Hearing(self._effects, self._conversation, self._settings, limits, partials=config.partials)
         self._items = Items(self._effects, self._conversation, self._hearing, self._settings, limits)
         self._playback = Playback()
+        self._idle = IdleTimer(self._effects, self._settings, self._playback)
         self._responses = Responses(
             self._effects,
             self._conversation,
             self._hearing,
             self._playback,
+            self._idle,
             limits,
             config.capabilities,
             new_id("conv"),
         )
         self._turns = UserTurns(
-            self._effects, self._conversation, self._items, self._hearing, self._responses, self._settings, limits
+            self._effects,
+            self._conversation,
+            self._items,
+            self._hearing,
+            self._responses,
+            self._idle,
+            self._settings,
+            limits,
         )
         self._closed = False
 
@@ -109,8 +119,13 @@ class Session:
         """Call ``tick`` then; None once the session is closed."""
         if self._closed:
             return None
-        heard = self._hearing.deadline
-        return self._limits.session_max_s if heard is None else min(heard, self._limits.session_max_s)
+        due = (self._limits.session_max_s, self._hearing.deadline, self._idle_deadline)
+        return min(time_s for time_s in due if time_s is not None)
+
+    @property
+    def _idle_deadline(self) -> float | None:
+        """None while anybody speaks, or is about to."""
+        return None if self._responses.busy or self._responses.user_speaks else self._idle.deadline
 
     def handle(self, input: Input, now: float) -> list[Output]:
         """Apply one input; perform the outputs in list order. Bad peer input becomes an ``error`` event.
@@ -130,8 +145,13 @@ class Session:
         self._effects.now = now
         for unheard in self._hearing.overdue(now):
             self._responses.transcript_failed(unheard.entry, unheard.fault)
+        idle_until = self._idle_deadline
         if now >= self._limits.session_max_s:
             self._expire()
+        elif self._settings.realtime is not None and idle_until is not None and now >= idle_until:
+            self._turns.time_out()
+            self._items.keep_within_limit()
+            self._responses.go_on(self._settings.realtime)
         return self._take()
 
     def _take(self) -> list[Output]:

@@ -48,6 +48,8 @@ class _Running:
     shown: str = ""
     """What the deltas so far say."""
     fed_bytes: int = 0
+    item_bytes: int = 0
+    """The audio of its item: what was fed of an utterance may reach a little further."""
     deadline: float | None = None
     """Set once all its audio was given."""
     broken: bool = False
@@ -108,6 +110,7 @@ class Transcriptions:
             run = self._running[place]
             run.shown = shown
             self.feed(place, pcm)
+        run.item_bytes = len(pcm)
         run.deadline = now + self._limits.transcription_deadline_s + run.fed_bytes / _BYTES_PER_S
         self._effects.order(EndTranscription(*place))
 
@@ -173,6 +176,11 @@ class Transcriptions:
             )
         )
 
+    def show_silence(self, place: Place, wanted: Wanted) -> None:
+        """The words of a part in which nobody spoke: none, and nobody was asked for them."""
+        if wanted.announced:
+            self._show(place, _Running(wanted), Transcript("", is_final=True))
+
     def _show(self, place: Place, run: _Running, transcript: Transcript) -> None:
         item_id, content_index = place
         # A final text that corrects the partials comes whole in `completed`; deltas only ever extend each other.
@@ -195,7 +203,7 @@ class Transcriptions:
                     item_id=item_id,
                     content_index=content_index,
                     transcript=transcript.text,
-                    usage=DurationUsage(seconds=round(run.fed_bytes / _BYTES_PER_S, 3)),
+                    usage=DurationUsage(seconds=round(run.item_bytes / _BYTES_PER_S, 3)),
                     logprobs=_logprobs(transcript) if run.wanted.logprobs else UNSET,
                     languages=[TranscriptionLanguage(code=transcript.language)] if transcript.language else UNSET,
                 )

@@ -4,6 +4,7 @@ from antiphon.audio.pcm import samples_to_ms
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.hearing import Hearing
+from antiphon.core.idle import IdleTimer
 from antiphon.core.input_buffer import InputBuffer
 from antiphon.core.inputs import INPUT_HZ, SpeechProbability
 from antiphon.core.items import Items
@@ -18,6 +19,7 @@ from antiphon.protocol.server_events import (
     InputAudioBufferCommitted,
     InputAudioBufferSpeechStarted,
     InputAudioBufferSpeechStopped,
+    InputAudioBufferTimeoutTriggered,
 )
 from antiphon.turns.types import SpeechPaused, SpeechStarted, SpeechStopped, TurnEvent
 
@@ -34,6 +36,7 @@ class UserTurns:
         items: Items,
         hearing: Hearing,
         responses: Responses,
+        idle: IdleTimer,
         settings: Settings,
         limits: Limits,
     ) -> None:
@@ -42,6 +45,7 @@ class UserTurns:
         self._items = items
         self._hearing = hearing
         self._responses = responses
+        self._idle = idle
         self._settings = settings
         self._buffer = InputBuffer(settings.input.turn_detection, limits)
 
@@ -66,6 +70,7 @@ class UserTurns:
 
     def append(self, pcm: bytes) -> None:
         self._buffer.append(pcm, self._items.audio_share_bytes)
+        self._idle.received(self._buffer.end_sample)
         utterance = self._buffer.utterance
         if utterance is not None and utterance.transcribing:
             self._hearing.feed_utterance(utterance.item_id, pcm)
@@ -95,6 +100,21 @@ class UserTurns:
         self._hearing.check_room(self._buffer.audio_bytes, None)
         self._commit(None, now)
         self._responses.user_speaks = False
+        self._idle.stop()
+
+    def time_out(self) -> None:
+        """Nobody has spoken for long: the silence becomes an item, and nobody is asked for words in it."""
+        start, end = self._idle.from_sample, self._buffer.end_sample
+        item_id = self._effects.new_id("item")
+        self._effects.emit(
+            InputAudioBufferTimeoutTriggered(
+                event_id=self._effects.event_id(), audio_start_ms=_ms(start), audio_end_ms=_ms(end), item_id=item_id
+            )
+        )
+        entry = self._commit_item(item_id, self._buffer.take_silence(start))
+        entry.silent = True
+        self._hearing.know_silence(entry)
+        self._items.shed_audio()
 
     # --- turns -----------------------------------------------------------------------------------------------------
 
@@ -142,6 +162,12 @@ class UserTurns:
         utterance = self._buffer.utterance
         item_id = utterance.item_id if utterance else self._effects.new_id("item")
         pcm = self._buffer.take(end_sample)
+        entry = self._commit_item(item_id, pcm)
+        self._hearing.end_utterance(entry, pcm, now, fed=utterance is not None and utterance.transcribing)
+        self._items.shed_audio()
+        return entry
+
+    def _commit_item(self, item_id: str, pcm: bytes) -> Entry:
         item = Message(id=item_id, status="completed", role="user", content=[InputAudio()])
         entry = Entry(item, item_id, {0: "pending"})
         entry.keep_audio(0, pcm, "audio/pcm")
@@ -151,8 +177,6 @@ class UserTurns:
             )
         )
         self._items.add(entry)
-        self._hearing.end_utterance(entry, pcm, now, fed=utterance is not None and utterance.transcribing)
-        self._items.shed_audio()
         return entry
 
 
