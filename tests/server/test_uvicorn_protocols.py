@@ -276,6 +276,7 @@ def test_a_peer_that_breaks_the_rules_and_is_never_quiet_is_cut_off() -> None:
         (_text(b"", Opcode.CONT), b"\x03\xeaunexpected continuation frame"),
         (_text(b"\x03", Opcode.CLOSE), b"\x03\xeaclose frame too short"),
     ],
+    ids=["bytes", "split bytes", "size", "mask", "reserved bits", "continuation", "close"],
 )
 def test_frames_that_break_the_rules_are_answered_with_a_reason_and_no_log_line(
     data: bytes, close: bytes, caplog: pytest.LogCaptureFixture
