@@ -1,4 +1,4 @@
-"""``python -m bench [overhead|cost|memory|embedded|lag|all]``: prints the tables of docs/explanation/performance.md."""
+"""``python -m bench [PART]``: prints the tables of docs/explanation/performance.md, all of them or one."""
 
 import argparse
 import os
@@ -6,11 +6,15 @@ import platform
 from collections.abc import Sequence
 
 from bench import measures
+from bench.core import core
+from bench.hour import hour
 
 _HEADS = {
     "overhead": ("turn overhead, ms: median (range)", "last event in to first audio out"),
     "cost": ("chunk", "silent session, % of a core", "talking", "talking, engines excluded"),
+    "core": ("in the core, µs of CPU: median", "handle", "encoding what comes out", "ratio"),
     "memory": ("memory", "PSS"),
+    "hour": ("minute", "answers", "memory of the session, MB", "of it audio", "most at any time"),
     "embedded": ("embedded models", "value"),
     "lag": ("round trip, ms", "median", "99 %", "worst"),
 }
@@ -36,6 +40,10 @@ def _measure(name: str, given: argparse.Namespace) -> Sequence[Sequence[str]]:
         return measures.overhead(given.turns)
     if name == "cost":
         return measures.cost(given.sessions, given.seconds)
+    if name == "core":
+        return core()
+    if name == "hour":
+        return hour()
     if name == "memory":
         return measures.memory(100)
     if name == "lag":

@@ -1,13 +1,15 @@
 """What a session keeps, and to whom it speaks: what the scenario tables cannot show."""
 
 import base64
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from antiphon.core.inputs import AudioBudgetChanged, AudioProduced, ClientEventReceived, TransportOpened
 from antiphon.core.limits import Limits
-from antiphon.core.outputs import Emit, MeasureItem
+from antiphon.core.outputs import Emit, MeasureItem, StartTranscription
 from antiphon.protocol.client_events import InputAudioBufferAppend
 from antiphon.protocol.server_events import Error, SessionCreated
 from antiphon.vocabulary.llm import LlmCapabilities
@@ -194,3 +196,43 @@ def test_the_same_configuration_opens_the_same_session() -> None:
     assert first == second
     assert isinstance(first, Emit)
     assert isinstance(first.event, SessionCreated)
+
+
+# --- an hour -------------------------------------------------------------------------------------------------------
+
+
+def _minute(driver: Driver) -> None:
+    """Three turns, each answered in words and speech, and a deletion that is refused. Long silence is not sent."""
+    for _ in range(3):
+        driver.now += 20
+        driver.windows(1_600, 0.95)
+        driver.windows(704, 0.02)
+        (place,) = {output.item_id for output in driver.outputs if isinstance(output, StartTranscription)}
+        driver.transcript(place, "What is the weather going to be like?")
+        response_id = driver.started()[-1].response_id
+        for word in range(10):
+            driver.text(response_id, "word ")
+            driver.spoken(response_id, 200, 5 * word, 5 * word + 5)
+        driver.ended(response_id)
+        driver.send("conversation.item.delete", item_id="nobody")
+        driver.tick()
+        driver.forget()
+
+
+@pytest.mark.parametrize(
+    ("items", "growth_bytes"), [(40, 20_000), (4_096, 1_000_000)], ids=["oldest items go", "all items stay"]
+)
+def test_an_hour_of_talk_grows_by_its_items_alone(items: int, growth_bytes: int) -> None:
+    driver = Driver(config(), Limits(items=items, audio_bytes=8_000_000, session_max_s=4_000), check_events=False)
+    driver.open()
+    tracemalloc.start()
+    taken = []
+    for minute in range(60):
+        _minute(driver)
+        if minute % 10 == 9:
+            gc.collect()
+            taken.append(tracemalloc.get_traced_memory()[0])
+        assert driver.session.audio_bytes <= 8_000_000
+    tracemalloc.stop()
+    assert 3_000_000 < taken[0] < 9_000_000, "audio of ten minutes is kept, and no more than may be"
+    assert taken[-1] - taken[0] < growth_bytes, [size - taken[0] for size in taken]

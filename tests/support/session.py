@@ -184,6 +184,10 @@ class Driver:
         outputs, self.outputs = self.outputs, []
         return outputs
 
+    def forget(self) -> None:
+        """Keep nothing of what has been so far."""
+        self.outputs, self.history, self.log = [], [], []
+
     def take_events(self) -> list[dict[str, Any]]:
         return [payload_of(event) for event in events_of(self.take())]
 

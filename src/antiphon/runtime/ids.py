@@ -1,14 +1,13 @@
 """Random ids in the API's form."""
 
 import secrets
+from base64 import urlsafe_b64encode
 
 __all__ = ["new_id"]
 
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _LENGTH = 21
 
 
 def new_id(prefix: str) -> str:
-    """``prefix_`` and 21 random characters (126 bits)."""
-    bits = secrets.randbits(6 * _LENGTH)
-    return prefix + "_" + "".join([_ALPHABET[bits >> shift & 63] for shift in range(0, 6 * _LENGTH, 6)])
+    """``prefix_`` and 21 random characters (126 bits) of ``A-Za-z0-9_-``."""
+    return f"{prefix}_{urlsafe_b64encode(secrets.token_bytes(16))[:_LENGTH].decode()}"
