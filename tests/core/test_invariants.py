@@ -30,7 +30,9 @@ SETTINGS: Final[list[dict[str, Any]]] = [
 def world_of(
     kind: str = "realtime", session: dict[str, Any] | None = None, *, audio_in: bool = False, partials: bool = True
 ) -> World:
-    settings = config(kind, session, capabilities=LlmCapabilities(audio_in=audio_in), partials=partials)
+    settings = config(
+        kind, session, capabilities=LlmCapabilities(audio_in=audio_in), partials=partials, reads_images=partials
+    )
     world = World(Driver(settings, SMALL))
     world.driver.open()
     world.settle()

@@ -17,6 +17,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.items import InputAudio, InputImage, Item, Message, OutputAudio
 from antiphon.protocol.session_config import FormatName
 from tests.support.audio import tone_ms
+from tests.support.images import data_url, png_chunk, png_of
 from tests.support.session import Ids
 
 
@@ -108,7 +109,8 @@ def test_audio_that_was_dropped_does_not_begin_again_in_the_middle() -> None:
 
 
 def image_part(characters: int) -> dict[str, str]:
-    return {"type": "input_image", "image_url": "data:image/png;base64," + "A" * characters}
+    url = data_url(png_of(1, 1, png_chunk(b"tEXt", bytes(characters * 3 // 4))))
+    return {"type": "input_image", "image_url": url}
 
 
 def test_an_item_is_shown_as_it_is_while_it_fits_and_without_image_data_beyond() -> None:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.conversation import Entry
+from antiphon.core.conversation import Entry, KnownImage
 from antiphon.core.playout import Playout
 from antiphon.core.prompt import estimated_tokens, item_text, messages_of
+from antiphon.images.head import ImageHead
 from antiphon.protocol.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -22,6 +23,7 @@ from antiphon.protocol.items import (
     OutputText,
 )
 from antiphon.vocabulary.llm import AssistantMessage, ChatMessage, LlmCapabilities, ToolMessage
+from tests.support.images import TINY
 from tests.support.script import prompt_line
 
 SEES = LlmCapabilities(images=True)
@@ -55,8 +57,9 @@ def heard(transcript: str | None, audio: bytes = b"") -> Entry:
 
 
 def shown() -> Entry:
-    image = InputImage(image_url="data:image/png;base64,AAAA", detail="high")
-    return Entry(Message(role="user", content=[InputText(text="Look"), image]), "shown")
+    image = InputImage(image_url=TINY["%png"], detail="high")
+    known = {1: KnownImage(ImageHead("png", 4, 3, 69), words="[A picture]")}
+    return Entry(Message(role="user", content=[InputText(text="Look"), image]), "shown", images=known)
 
 
 def call(call_id: str, status: ItemStatus = "completed", arguments: str = "{}", name: str = "look") -> Entry:
@@ -150,7 +153,7 @@ def lines(entries: Sequence[Entry], capabilities: LlmCapabilities = BLIND, instr
         (
             "a blind model is told of images",
             [shown()],
-            ["user: Look + (the user shows an image, which you cannot see)"],
+            ["user: Look + [A picture]"],
         ),
         ("a deaf model gets words", [heard("Hello", bytes(4800))], ["user: Hello"]),
         (

@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.conversation import Entry
+from antiphon.core.conversation import Entry, KnownImage
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.outputs import Emit, StartResponse
 from antiphon.core.playout import Playout
 from antiphon.core.usage import prompt_size, usage_of
+from antiphon.images.head import ImageHead
 from antiphon.protocol.items import ContentPart, FunctionCall, InputAudio, InputImage, InputText, Message, OutputAudio
 from antiphon.protocol.response import Usage
 from antiphon.protocol.server_events import ResponseDone
 from antiphon.vocabulary.llm import TokenUsage
+from tests.support.images import TINY
 from tests.support.session import Driver, pcm_ms
 
 
@@ -34,6 +36,16 @@ def test_a_cancelled_response_tells_what_was_read_and_written() -> None:
 
 
 # --- what an item counts as ----------------------------------------------------------------------------------------
+
+
+IMAGE = InputImage(image_url=TINY["%png"])
+HEAD = ImageHead("png", 4, 3, 78)
+
+
+def shown(tokens: int | None, *, words: str = "", seen_tokens: int = 0) -> Entry:
+    """An image alone: as words, or for a model that sees."""
+    known = {0: KnownImage(HEAD, words=words, tokens=seen_tokens)}
+    return Entry(Message(role="user", content=[IMAGE]), "shown", tokens=tokens, images=known)
 
 
 def heard(ms: int, words: str, tokens: int | None) -> Entry:
@@ -60,9 +72,9 @@ def called(tokens: int | None) -> Entry:
 
 
 def mixed(ms: int, words: str, text: str, tokens: int | None) -> Entry:
-    image = InputImage(image_url="data:image/png;base64,AAAA")
-    content: list[ContentPart] = [InputText(text=text), InputAudio(transcript=words), image]
-    entry = Entry(Message(role="user", content=content), "mixed", tokens=tokens)
+    content: list[ContentPart] = [InputText(text=text), InputAudio(transcript=words), IMAGE]
+    known = {2: KnownImage(HEAD, words=text, tokens=ms // 10)}
+    entry = Entry(Message(role="user", content=content), "mixed", tokens=tokens, images=known)
     entry.keep_audio(1, pcm_ms(ms), "audio/pcm")
     return entry
 
@@ -82,6 +94,8 @@ class Case:
     audio: int
     cached_text: int = 0
     cached_audio: int = 0
+    image: int = 0
+    cached_image: int = 0
 
 
 CASES = [
@@ -97,6 +111,10 @@ CASES = [
     Case("all of it cached", [heard(2000, "Hello", 10)], 68, 68, 58, 20, 58, 20),
     Case("instructions cached", [heard(2000, "Hello", 10)], 68, 50, 58, 20, 50, 0),
     Case("half of the speech cached", [heard(2000, "Hello", 10)], 68, 63, 58, 20, 58, 10),
+    Case("an image by the words that stand for it", [shown(12, words="[A cat]")], 70, 0, 58, 0, image=12),
+    Case("an image by what a model that sees takes", [shown(0, seen_tokens=85)], 143, 0, 58, 0, image=85),
+    Case("no more for images than the model counted", [shown(0, seen_tokens=850)], 143, 0, 0, 0, image=143),
+    Case("a cached image", [shown(12, words="[A cat]")], 70, 70, 58, 0, 58, 0, image=12, cached_image=12),
     Case("cached up to the words after the speech", [heard(2000, "Hi", 10), written("x", 12)], 88, 68, 78, 20, 58, 20),
 ]
 
@@ -105,9 +123,10 @@ CASES = [
 def test_usage_by_modality(case: Case) -> None:
     usage = usage_of(prompt_size(50, case.entries), TokenUsage(case.read, case.cached, 7), spoken_samples=12_000)
     details = usage.input_token_details
-    assert (details.text_tokens, details.audio_tokens) == (case.text, case.audio)
+    assert (details.text_tokens, details.audio_tokens, details.image_tokens) == (case.text, case.audio, case.image)
     cached = details.cached_tokens_details
     assert (cached.text_tokens, cached.audio_tokens) == (case.cached_text, case.cached_audio)
+    assert cached.image_tokens == case.cached_image
     assert (usage.output_token_details.text_tokens, usage.output_token_details.audio_tokens) == (7, 10)
     assert_adds_up(usage)
 

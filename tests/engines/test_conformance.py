@@ -41,6 +41,7 @@ BUILT_IN = [
     BuiltIn(EngineKind.LLM, "openai", at_server=True),
     BuiltIn(EngineKind.TTS, "hibari"),
     BuiltIn(EngineKind.TTS, "openai", at_server=True),
+    BuiltIn(EngineKind.IMAGE_READER, "rapidocr"),
 ]
 
 

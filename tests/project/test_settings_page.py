@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from antiphon.engines.image_rapidocr import RapidOcrOptions
 from antiphon.engines.llm_llamacpp import LlamaCppOptions
 from antiphon.engines.llm_openai import OpenAiLlmOptions
 from antiphon.engines.noise_webrtc import WebRtcNoiseOptions
@@ -47,6 +48,7 @@ def _shown(default: object) -> str:
         ('### `stt.engine = "whisper"`', (WhisperOptions,)),
         ('### `llm.engine = "llamacpp"`', (LlamaCppOptions,)),
         ('### `tts.engine = "hibari"`', (HibariOptions,)),
+        ('### `image_reader.engine = "rapidocr"`', (RapidOcrOptions,)),
         ("Of `stt`, `llm` and `tts` alike:", (EndpointOptions,)),
     ],
 )

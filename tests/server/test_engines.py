@@ -20,7 +20,12 @@ from antiphon.testing import scripted
 
 REMOTE: Mapping[str, Any] = {
     name: {"engine": "openai", "base_url": "http://127.0.0.1:9/v1"} for name in ("stt", "llm", "tts")
-} | {"vad": {"engine": "energy"}, "noise_reducer": {"engine": "none"}, "turn_judge": {"engine": "none"}}
+} | {
+    "vad": {"engine": "energy"},
+    "noise_reducer": {"engine": "none"},
+    "turn_judge": {"engine": "none"},
+    "image_reader": {"engine": "none"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +46,7 @@ def test_chosen_engines_are_planned_with_their_options_and_built() -> None:
     assert len(describe(engines)) == 4
     assert runtime_engines(engines).noise_reducer is None
     assert runtime_engines(engines).turn_judge is None
+    assert runtime_engines(engines).image_reader is None
     asyncio.run(close_engines(engines))
 
 

@@ -163,6 +163,11 @@ class Play:
         if places:
             self.world.words(places[-1 - number % len(places)], text, final=final)
 
+    def _image(self, number: int, text: str | None) -> None:
+        places = [*self.world.past_images[-2:], *self.world.reading]
+        if places:
+            self.world.image(places[-1 - number % len(places)], text)
+
     def _say(self, text: str, last: bool) -> None:
         if not self.world.generating:
             self._respond({})

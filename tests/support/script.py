@@ -10,7 +10,8 @@
     @ 31.5                                            it is now 31.5 s
     # anything                                        a comment
 
-``$r`` is an id: named where it is first expected, compared from then on; two names never mean the same id. Expected
+``%png`` (``%jpeg``, ``%webp``) is the data URL of a small image. ``$r`` is an id: named where it is first expected,
+compared from then on; two names never mean the same id. Expected
 ``*`` is any value, ``-`` an absent field; objects may have further fields, arrays must have the same length. The orders
 ``FeedTranscription`` (neighbours count as one), ``MeasureItem`` and ``TurnClosed`` need to be expected only by scripts
 that name them.
@@ -40,6 +41,7 @@ from antiphon.vocabulary.llm import (
     UserContent,
     UserMessage,
 )
+from tests.support.images import TINY
 from tests.support.session import Driver, config, payload_of
 
 __all__ = ["SCENARIOS", "Scenario", "play", "prompt_line", "scenarios"]
@@ -47,6 +49,7 @@ __all__ = ["SCENARIOS", "Scenario", "play", "prompt_line", "scenarios"]
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
 _QUIET: Final = ("FeedTranscription", "MeasureItem", "TurnClosed")
 _NAME: Final = re.compile(r"\$\w+")
+_IMAGE: Final = re.compile("|".join(TINY))
 _ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z_][\w.\[\]]*)=")
 _BARE: Final = re.compile(r"\S+")
 _JSON_START: Final = re.compile(r'[\[{"\d-]|true\b|false\b|null\b')
@@ -190,7 +193,7 @@ def _expanded(lines: list[str]) -> Iterator[str]:
         if line.startswith("<<"):
             yield from blocks[line.removeprefix("<<").strip()]
         else:
-            yield line
+            yield _IMAGE.sub(lambda match: TINY[match.group()], line)
 
 
 def _joined(outputs: Iterable[Output]) -> Iterator[Output]:
@@ -389,6 +392,18 @@ def _place(text: str) -> tuple[str, int]:
     return item_id, int(index or 0)
 
 
+def _read(driver: Driver, arguments: str) -> None:
+    place, text = _split(arguments, 2)
+    item_id, index = _place(place)
+    driver.image(item_id, _unquoted(text), index=index)
+
+
+def _unread(driver: Driver, arguments: str) -> None:
+    place, kind = _split(arguments, 2)
+    item_id, index = _place(place)
+    driver.image_unread(item_id, kind, index=index)
+
+
 def _measured(driver: Driver, arguments: str) -> None:
     item_id, tokens = arguments.split()
     driver.do(ItemMeasured(item_id, int(tokens)))
@@ -410,9 +425,12 @@ _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "transcript": _transcript,
     "partial": _partial,
     "unheard": _unheard,
+    "read": _read,
+    "unread": _unread,
     "measured": _measured,
 }
 """``audio 500ms`` · ``speech 320ms`` (with the detector's word) · ``silence 512ms`` · ``text $r words`` ·
 ``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
 ``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` · ``unheard $item KIND`` ·
+``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
 ``measured $item TOKENS`` · ``budget BYTES`` · ``tick`` · ``open`` · ``close``"""

@@ -16,6 +16,8 @@ from antiphon.core.inputs import (
     ClientEventReceived,
     ClientEventRefused,
     GenerationEnded,
+    ImageRead,
+    ImageUnread,
     Input,
     SpeechProbability,
     TextProduced,
@@ -34,6 +36,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.server_events import ServerEvent
 from antiphon.testing.wire import assert_valid_server_event
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
+from antiphon.vocabulary.images import ImageReading, TextLine
 from antiphon.vocabulary.llm import FinishReason, LlmCapabilities, TokenUsage
 from antiphon.vocabulary.speech import Transcript
 from tests.support.recorded import assert_recorded_shape
@@ -67,6 +70,7 @@ def config(
     *,
     capabilities: LlmCapabilities | None = None,
     partials: bool = True,
+    reads_images: bool = False,
 ) -> SessionConfig:
     """A session's configuration; ``session`` is merged as a ``session.update`` would be."""
     if kind == "transcription":
@@ -79,7 +83,7 @@ def config(
         update = decode_client_event(json.dumps({"type": "session.update", "session": {"type": kind, **session}})).event
         assert isinstance(update, SessionUpdate)
         settings = updated_session(settings, update.session, Limits(), voice_frozen=False)
-    return SessionConfig(settings, 1_000, capabilities or LlmCapabilities(), partials)
+    return SessionConfig(settings, 1_000, capabilities or LlmCapabilities(), partials, reads_images)
 
 
 @dataclass
@@ -155,6 +159,14 @@ class Driver:
 
     def transcript_failed(self, item_id: str, kind: str = "failed", *, index: int = 0) -> list[Output]:
         return self.do(TranscriptFailed(item_id, index, EngineFault(EngineErrorKind(kind), message="It broke.")))
+
+    def image(self, item_id: str, text: str, *, index: int = 0) -> list[Output]:
+        """The reader's word on an image: one line of text, or none."""
+        lines = (TextLine(text, 0.1, 0.1, 0.9, 0.2),) if text else ()
+        return self.do(ImageRead(item_id, index, ImageReading(lines, ("red", "white"))))
+
+    def image_unread(self, item_id: str, kind: str = "failed", *, index: int = 0) -> list[Output]:
+        return self.do(ImageUnread(item_id, index, EngineFault(EngineErrorKind(kind), message="It broke.")))
 
     def text(self, response_id: str, text: str) -> list[Output]:
         return self.do(TextProduced(response_id, text))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from antiphon.core.limits import Limits
 from antiphon.testing.wire_strategies import client_events
 from antiphon.vocabulary.errors import EngineErrorKind
+from tests.support.images import TINY
 from tests.support.session import payload_of
 
 __all__ = ["BENT", "FLAG", "SMALL", "STEP", "WIRE"]
@@ -18,6 +19,7 @@ SMALL: Final = Limits(
     manual_buffer_s=2,
     out_of_band_responses=2,
     text_bytes=3_000,
+    images=3,
     context_tokens=200,
     output_reserve_tokens=50,
     session_max_s=1_000,
@@ -38,7 +40,7 @@ PARTS: Final = st.lists(
             {"type": "input_text", "text": "Hi"},
             {"type": "input_audio", "audio": PCM},
             {"type": "input_audio", "audio": PCM, "transcript": "Known"},
-            {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
+            {"type": "input_image", "image_url": TINY["%png"]},
             {"type": "output_text", "text": "Yes"},
         ]
     ),
@@ -140,6 +142,7 @@ OFTEN: Final = st.one_of(
     st.tuples(st.just("interrupt"), st.sampled_from([0, 60, 150, 2_000])),
     st.tuples(st.just("turn"), FLAG),
     st.tuples(st.just("words"), NUMBER, WORDS, st.just(True)),
+    st.tuples(st.just("image"), NUMBER, WORDS),
     st.tuples(st.just("create"), st.just("user"), PARTS, NUMBER, NUMBER),
     st.tuples(st.just("chunk"), st.sampled_from([1, 240, 768, 4_801])),
     st.tuples(st.just("detected"), st.integers(1, 20), st.sampled_from([0.0, 0.3, 0.5, 0.9]), st.just(-25.0)),
@@ -168,6 +171,7 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("delete"), NUMBER),
     st.tuples(st.just("cancel"), st.none() | NUMBER),
     st.tuples(st.just("words"), NUMBER, WORDS | st.none(), FLAG),
+    st.tuples(st.just("image"), NUMBER, WORDS | st.none()),
     st.tuples(st.just("call"), NUMBER, NUMBER, st.sampled_from(["", "{", '{"a": 1}'])),
     st.tuples(st.just("ended"), NUMBER, st.sampled_from(["length", "tool_calls", "content_filter"]), USAGE),
     st.tuples(st.just("broke"), NUMBER, st.sampled_from([kind.value for kind in EngineErrorKind])),

@@ -17,8 +17,10 @@ from antiphon.core.outputs import (
     FeedTranscription,
     MeasureItem,
     Output,
+    ReadImage,
     StartResponse,
     StartTranscription,
+    StopReading,
     StopResponse,
     StopTranscription,
     TurnClosed,
@@ -44,6 +46,9 @@ class World:
         self.generating: set[str] = set()
         self.transcribing: dict[tuple[str, int], str] = {}
         """State of each transcription stream: open, ended."""
+        self.reading: set[tuple[str, int]] = set()
+        """Images that are being read."""
+        self.past_images: list[tuple[str, int]] = []
         self.past_places: list[tuple[str, int]] = []
         self.closed = False
         self._sent = 0
@@ -96,6 +101,15 @@ class World:
             self.driver.transcript(place[0], text, index=place[1], final=final)
         self.settle()
 
+    def image(self, place: tuple[str, int], text: str | None) -> None:
+        """The reader's word on an image, wanted or not; None: it failed."""
+        self.reading.discard(place)
+        if text is None:
+            self.driver.image_unread(place[0], index=place[1])
+        else:
+            self.driver.image(place[0], text, index=place[1])
+        self.settle()
+
     def ended(
         self, response_id: str, reason: FinishReason = "stop", fault: str = "", usage: TokenUsage | None = None
     ) -> None:
@@ -138,15 +152,18 @@ class World:
     def finish(self) -> None:
         """Let everything that runs come to its end."""
         for _ in range(100):
-            if not (self.generating or self.transcribing or self.responses) or self.closed:
+            if not (self.generating or self.transcribing or self.reading or self.responses) or self.closed:
                 break
             self.client("input_audio_buffer.clear", {})
             for place in list(self.transcribing):
                 self.words(place, None, final=True)
+            for place in list(self.reading):
+                self.image(place, None)
             for response_id in list(self.generating):
                 self.ended(response_id)
         if not self.closed:
-            assert [*self.responses, *self.generating, *self.transcribing] == [], "it does not come to its end"
+            left = [*self.responses, *self.generating, *self.transcribing, *self.reading]
+            assert left == [], "it does not come to its end"
             self._items.assert_settled()
             self.assert_items_as_told()
 
@@ -197,7 +214,7 @@ class World:
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
-    def _order(self, order: Output) -> None:
+    def _order(self, order: Output) -> None:  # noqa: C901 - a table
         match order:
             case StartResponse():
                 self._start_response(order)
@@ -212,8 +229,16 @@ class World:
                 self.transcribing[order.item_id, order.content_index] = "ended"
             case StopTranscription():
                 del self.transcribing[order.item_id, order.content_index]
+            case ReadImage():
+                place = (order.item_id, order.content_index)
+                assert place not in self.reading
+                self.reading.add(place)
+                self.past_images.append(place)
+            case StopReading():
+                self.reading.remove((order.item_id, order.content_index))
             case CloseSession():
                 assert not self.transcribing
+                assert not self.reading
                 assert not self.generating
                 self.closed = True
             case MeasureItem():

@@ -10,13 +10,21 @@ from antiphon.engines.registry import EngineKind
 from antiphon.testing import conformance
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.conformance import Check
-from antiphon.testing.scripted import ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedTurnJudge, engines
+from antiphon.testing.scripted import (
+    ScriptedImageReader,
+    ScriptedLlm,
+    ScriptedStt,
+    ScriptedTts,
+    ScriptedTurnJudge,
+    engines,
+)
 
 DELAYED: dict[EngineKind, Callable[[], Engine]] = {
     EngineKind.TURN_JUDGE: lambda: ScriptedTurnJudge(delay_s=0.5),
     EngineKind.STT: lambda: ScriptedStt(["one two three"], delay_s=0.5),
     EngineKind.LLM: lambda: ScriptedLlm(delay_s=0.5),
     EngineKind.TTS: lambda: ScriptedTts(delay_s=0.5),
+    EngineKind.IMAGE_READER: lambda: ScriptedImageReader(delay_s=0.5),
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from antiphon.testing.scripted import (
     HANG,
     Delay,
     Finish,
+    ScriptedImageReader,
     ScriptedLlm,
     ScriptedNoiseReducer,
     ScriptedStt,
@@ -33,14 +34,15 @@ from antiphon.testing.scripted import (
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.speech import Transcript
 
-VAD, JUDGE, STT, LLM, TTS = (
+VAD, JUDGE, STT, LLM, TTS, READER = (
     EngineKind.VAD,
     EngineKind.TURN_JUDGE,
     EngineKind.STT,
     EngineKind.LLM,
     EngineKind.TTS,
+    EngineKind.IMAGE_READER,
 )
-CALLED = (JUDGE, STT, LLM, TTS)
+CALLED = (JUDGE, STT, LLM, TTS, READER)
 STREAMED = (STT, LLM, TTS)
 
 Stream = AsyncGenerator[Any, None]
@@ -62,6 +64,8 @@ def sound(kind: EngineKind) -> Any:
             return ScriptedLlm(delay_s=1)
         case EngineKind.TTS:
             return ScriptedTts(delay_s=1)
+        case EngineKind.IMAGE_READER:
+            return ScriptedImageReader(delay_s=1)
 
 
 class Twisted:
@@ -95,12 +99,18 @@ class Twisted:
         return self._twist(self, lambda: self._engine.synthesize(*args, **options))
 
     async def judge(self, *args: Any, **options: Any) -> float:
+        return float(await self._only(lambda: self._engine.judge(*args, **options)))
+
+    async def read(self, *args: Any, **options: Any) -> Any:
+        return await self._only(lambda: self._engine.read(*args, **options))
+
+    async def _only(self, call: Callable[[], Awaitable[Any]]) -> Any:
         async def only() -> Stream:
-            yield await self._engine.judge(*args, **options)
+            yield await call()
 
         async with aclosing(self._twist(self, only)) as results:
             (result,) = [result async for result in results]
-        return float(result)
+        return result
 
 
 async def slow_to_close(engine: Twisted, start: Open) -> Stream:

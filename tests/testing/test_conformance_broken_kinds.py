@@ -16,6 +16,7 @@ from antiphon.testing import conformance
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.conformance import ContractError
 from antiphon.testing.scripted import (
+    ScriptedImageReader,
     ScriptedLlm,
     ScriptedNoiseReducer,
     ScriptedStt,
@@ -25,8 +26,10 @@ from antiphon.testing.scripted import (
     engines,
 )
 from antiphon.vocabulary.errors import EngineErrorKind
+from antiphon.vocabulary.images import ImageReading, TextLine
 from antiphon.vocabulary.llm import (
     GenerationFinished,
+    ImageContent,
     LlmCapabilities,
     LlmRequest,
     TextChunk,
@@ -35,13 +38,14 @@ from antiphon.vocabulary.llm import (
 )
 from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio, Transcript
 
-VAD, NOISE, JUDGE, STT, LLM, TTS = (
+VAD, NOISE, JUDGE, STT, LLM, TTS, READER = (
     EngineKind.VAD,
     EngineKind.NOISE_REDUCER,
     EngineKind.TURN_JUDGE,
     EngineKind.STT,
     EngineKind.LLM,
     EngineKind.TTS,
+    EngineKind.IMAGE_READER,
 )
 
 
@@ -432,7 +436,34 @@ VOICES = [
     Broken(TTS, "speed_shortens_speech", SlowerWhenFast, "1500 bytes became 3000"),
 ]
 
-BROKEN = [*VADS, *REDUCERS, *JUDGES, *STTS, *LLMS, *VOICES]
+
+class BadReader(ScriptedImageReader):
+    def __init__(self, answer: Callable[[ImageContent], Any]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def read(self, image: ImageContent, **options: Any) -> Any:
+        return self.answer(image)
+
+
+def reads(text: Any, *box: float) -> Callable[[ImageContent], Any]:
+    return lambda image: ImageReading((TextLine(text, *box),))
+
+
+READERS = [
+    Broken(READER, check, partial(BadReader, answer), finding)
+    for check, answer, finding in (
+        ("an_image_without_text_has_no_lines", reads("Hi", 0.1, 0.1, 0.2, 0.2), "was read in a grey area"),
+        ("an_image_without_text_has_no_lines", lambda image: "a cat", "returned 'a cat', no ImageReading"),
+        ("any_size_is_read", reads("Hi", 10, 10, 20, 20), "is not within 0..1"),
+        ("any_size_is_read", reads(None, 0.1, 0.1, 0.2, 0.2), "is no text"),
+        ("any_size_is_read", lambda image: ImageReading(colours=(1,)), "colours are (1,)"),  # type: ignore[arg-type]
+        ("any_size_is_read", lambda image: 1 / 0, "ZeroDivisionError came out"),
+        ("data_that_is_no_image_is_refused", lambda image: ImageReading(), "from data that is no image"),
+    )
+]
+
+BROKEN = [*VADS, *REDUCERS, *JUDGES, *STTS, *LLMS, *VOICES, *READERS]
 
 
 @pytest.mark.parametrize(

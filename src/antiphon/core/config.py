@@ -45,6 +45,8 @@ class SessionConfig:
     capabilities: LlmCapabilities = field(default_factory=LlmCapabilities)
     partials: bool = True
     """Whether the speech recogniser gives partial transcripts."""
+    reads_images: bool = False
+    """Whether there is an image reader, for a model that does not see."""
 
 
 def realtime_session(

@@ -59,7 +59,7 @@ def room_for(plan: ResponsePlan, limits: Limits) -> Room:
 def entry_tokens(entry: Entry) -> int:
     """What an item takes of the prompt: as measured, else estimated."""
     words = estimated_tokens(item_text(entry)) if entry.tokens is None else entry.tokens
-    return words + TOKENS_PER_ITEM
+    return words + TOKENS_PER_ITEM + entry.image_tokens
 
 
 def fitting(entries: Sequence[Entry], *, budget_tokens: int, truncation: Truncation) -> Sequence[Entry]:

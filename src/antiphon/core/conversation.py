@@ -7,11 +7,12 @@ from typing import Literal
 from msgspec import structs
 
 from antiphon.core.playout import Playout
+from antiphon.images.head import ImageHead
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.items import InputAudio, InputImage, Item, Message, OutputAudio
 from antiphon.protocol.session_config import FormatName
 
-__all__ = ["Conversation", "Entry", "KeptAudio", "TranscriptState"]
+__all__ = ["Conversation", "Entry", "KeptAudio", "KnownImage", "TranscriptState"]
 
 _AUDIO_BLOCK_BYTES = 256 * 1024
 _BYTES_PER_MS: dict[FormatName, int] = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
@@ -32,6 +33,19 @@ class KeptAudio:
         del self.data[end_ms * _BYTES_PER_MS[self.format] :]
 
 
+@dataclass(slots=True)
+class KnownImage:
+    """What is known of one image part."""
+
+    head: ImageHead
+    words: str = ""
+    """What a prompt says instead of it; empty for a model that sees."""
+    tokens: int = 0
+    """What it takes of the prompt of a model that sees."""
+    pending: bool = False
+    """It is being read."""
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """An item and what is known about it beyond the wire. Every entry is its own: equal words are two items."""
@@ -43,6 +57,8 @@ class Entry:
     user_audio_ms: dict[int, int] = field(default_factory=dict)
     """How long each part of user audio is, whether or not it is still kept."""
     audio: dict[int, KeptAudio] = field(default_factory=dict)
+    images: dict[int, KnownImage] = field(default_factory=dict)
+    """By content index."""
     playout: Playout | None = None
     """For assistant audio."""
     silent: bool = False
@@ -57,9 +73,17 @@ class Entry:
     def pending(self) -> bool:
         return "pending" in self.transcripts.values()
 
+    @property
+    def settled(self) -> bool:
+        """Whether all its words are known, or known to be missing."""
+        return not self.pending and not any(image.pending for image in self.images.values())
+
     def lacks_words(self, *, audio_in: bool) -> bool:
-        """Whether a prompt has to wait for a transcript; a model that hears (``audio_in``) takes the audio instead."""
-        return any(
+        """Whether a prompt has to wait for a transcript, or for an image that is being read.
+
+        A model that hears (``audio_in``) takes the audio instead.
+        """
+        return any(image.pending for image in self.images.values()) or any(
             state == "pending" and not (audio_in and index in self.audio) for index, state in self.transcripts.items()
         )
 
@@ -72,6 +96,11 @@ class Entry:
         if not isinstance(self.item, Message):
             return 0
         return sum(len(part.image_url) for part in self.item.content if isinstance(part, InputImage))
+
+    @property
+    def image_tokens(self) -> int:
+        """What its images take of the prompt of a model that sees."""
+        return sum(image.tokens for image in self.images.values())
 
     def keep_audio(self, content_index: int, data: bytes, format: FormatName) -> None:
         """Keep more audio of a part; nothing more once its audio was dropped, since the rest alone is of no use."""
@@ -195,6 +224,10 @@ class Conversation:
     @property
     def image_bytes(self) -> int:
         return self._image_bytes
+
+    @property
+    def image_count(self) -> int:
+        return sum(len(entry.images) for entry in self._entries)
 
     def shed_audio(self, max_bytes: int) -> None:
         """Keep audio of the newest items within ``max_bytes``; older items stay, without audio."""

@@ -127,11 +127,11 @@ class Hearing:
         if entry is None:
             return None
         entry.set_transcript(content_index, text, "known" if fault is None else "failed")
-        if not entry.pending:
-            if private is None:
-                self._effects.order(MeasureItem(item_id, item_text(entry)))
-            else:
+        if private is not None:
+            if not entry.pending:
                 del self._private[item_id]
+        elif entry.settled:
+            self._effects.order(MeasureItem(item_id, item_text(entry)))
         return None if fault is None else Unheard(entry, fault)
 
     # --- steps -----------------------------------------------------------------------------------------------------

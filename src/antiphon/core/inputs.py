@@ -10,6 +10,7 @@ from typing import TypeAlias
 from antiphon.protocol.client_events import ClientEvent
 from antiphon.protocol.errors import ProtocolError
 from antiphon.vocabulary.errors import EngineFault
+from antiphon.vocabulary.images import ImageReading
 from antiphon.vocabulary.llm import FinishReason, TokenUsage
 from antiphon.vocabulary.speech import Transcript
 
@@ -21,6 +22,8 @@ __all__ = [
     "ClientEventReceived",
     "ClientEventRefused",
     "GenerationEnded",
+    "ImageRead",
+    "ImageUnread",
     "Input",
     "ItemMeasured",
     "Origin",
@@ -97,6 +100,22 @@ class TranscriptFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageRead:
+    item_id: str
+    content_index: int
+    reading: ImageReading
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUnread:
+    """An image could not be read."""
+
+    item_id: str
+    content_index: int
+    fault: EngineFault
+
+
+@dataclass(frozen=True, slots=True)
 class ItemMeasured:
     item_id: str
     tokens: int
@@ -155,6 +174,8 @@ Input: TypeAlias = (
     | SpeechProbability
     | TranscriptProduced
     | TranscriptFailed
+    | ImageRead
+    | ImageUnread
     | ItemMeasured
     | TextProduced
     | ToolCallProduced

@@ -5,8 +5,9 @@ from msgspec import structs
 
 from antiphon.audio.g711 import G711_HZ, decode_alaw, decode_ulaw
 from antiphon.audio.resample import resample_recording
-from antiphon.core.conversation import Conversation, Entry
+from antiphon.core.conversation import Conversation, Entry, KnownImage
 from antiphon.core.effects import IdFactory
+from antiphon.core.image_checks import checked_head
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
 from antiphon.protocol.base import UNSET, given
@@ -27,7 +28,6 @@ from antiphon.protocol.session_config import FormatName
 
 __all__ = ["check_whole_samples", "checked_entry", "decoded_audio"]
 
-_IMAGE_PREFIXES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,")
 _PARTS: dict[Role, tuple[type[ContentPart], ...]] = {
     "system": (InputText,),
     "user": (InputText, InputAudio, InputImage),
@@ -69,7 +69,7 @@ def checked_entry(
         raise _too_much(f"the conversation holds {limits.items} items, its limit; delete some first", param)
     entry = Entry(_completed(item, item_id, new_id), item_id)
     if isinstance(item, Message):
-        _check_content(item, limits, param)
+        entry.images = _checked_content(item, limits, param)
         _check_length(item, format, limits, param)
         _keep_audio(entry, item, format, param)
     _check_size(entry, conversation, limits, param)
@@ -82,9 +82,13 @@ def _check_size(entry: Entry, conversation: Conversation, limits: Limits, param:
         raise _too_much(f"{size} bytes beside its audio and images, at most {limits.room_bytes} are allowed", param)
     if conversation.sent_bytes + size > limits.text_bytes:
         raise _too_much(f"the items may hold {limits.text_bytes} bytes together; delete some first", param)
-    if entry.image_bytes and conversation.image_bytes + entry.image_bytes > limits.image_bytes:
-        raise _too_much(f"images may hold {limits.image_bytes} characters together; delete some first", param)
     entry.sent_bytes = size
+    if not entry.images:
+        return
+    if conversation.image_bytes + entry.image_bytes > limits.image_bytes:
+        raise _too_much(f"images may hold {limits.image_bytes} characters together; delete some first", param)
+    if conversation.image_count + len(entry.images) > limits.images:
+        raise _too_much(f"there may be {limits.images} images; delete some first", param)
 
 
 def _completed(item: Item, item_id: str, new_id: IdFactory) -> Item:
@@ -113,17 +117,20 @@ def _without_audio(part: ContentPart) -> ContentPart:
     return part
 
 
-def _check_content(item: Message, limits: Limits, param: str) -> None:
+def _checked_content(item: Message, limits: Limits, param: str) -> dict[int, KnownImage]:
+    """The images among the parts."""
     if not item.content:
         raise ProtocolError("invalid_value", f"Invalid '{param}.content': it is empty.", f"{param}.content")
     if len(item.content) > limits.parts_per_item:
         raise _too_much(f"{len(item.content)} parts, at most {limits.parts_per_item} are allowed", f"{param}.content")
+    images: dict[int, KnownImage] = {}
     for index, part in enumerate(item.content):
         place = f"{param}.content[{index}]"
         if not isinstance(part, _PARTS[item.role]):
             raise _wrong_part(item.role, part, place)
         if isinstance(part, InputImage):
-            _check_image(part, f"{place}.image_url")
+            images[index] = KnownImage(checked_head(part, limits, f"{place}.image_url"))
+    return images
 
 
 def _wrong_part(role: Role, part: ContentPart, place: str) -> ProtocolError:
@@ -140,16 +147,6 @@ def _wrong_part(role: Role, part: ContentPart, place: str) -> ProtocolError:
 
 def _tag(kind: type[ContentPart]) -> str:
     return str(kind.__struct_config__.tag)
-
-
-def _check_image(part: InputImage, place: str) -> None:
-    # Only data URLs: no engine behind us may fetch a URL or a file for a client.
-    if not part.image_url.startswith(_IMAGE_PREFIXES):
-        raise ProtocolError(
-            "invalid_value",
-            f"Invalid '{place}': expected a data URL of type image/png, image/jpeg or image/webp in base64.",
-            place,
-        )
 
 
 def _check_length(item: Message, format: FormatName, limits: Limits, param: str) -> None:

@@ -8,6 +8,7 @@ from antiphon.core.item_view import retrieved_item, shown_item
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import MeasureItem
 from antiphon.core.prompt import item_text
+from antiphon.core.seeing import Seeing
 from antiphon.core.settings import Settings
 from antiphon.protocol.base import given
 from antiphon.protocol.client_events import ConversationItemCreate
@@ -24,11 +25,18 @@ __all__ = ["Items"]
 
 class Items:
     def __init__(
-        self, effects: Effects, conversation: Conversation, hearing: Hearing, settings: Settings, limits: Limits
+        self,
+        effects: Effects,
+        conversation: Conversation,
+        hearing: Hearing,
+        seeing: Seeing,
+        settings: Settings,
+        limits: Limits,
     ) -> None:
         self._effects = effects
         self._conversation = conversation
         self._hearing = hearing
+        self._seeing = seeing
         self._settings = settings
         self._limits = limits
         self._audio_bytes = limits.audio_bytes
@@ -56,8 +64,9 @@ class Items:
             self._hearing.check_room(entry.audio_bytes, "item")
         self.add(entry, place)
         self._hearing.hear(entry, now)
+        self._seeing.look(entry, now)
         self.shed_audio()
-        if not entry.pending:
+        if entry.settled:
             self._effects.order(MeasureItem(entry.id, item_text(entry)))
 
     def retrieve(self, item_id: str) -> None:
@@ -85,6 +94,7 @@ class Items:
     def _remove(self, entry: Entry) -> None:
         self._conversation.delete(entry)
         self._hearing.forget(entry.id)
+        self._seeing.forget(entry.id)
         entry.transcripts.clear()
         self._effects.emit(ConversationItemDeleted(event_id=self._effects.event_id(), item_id=entry.id))
 

@@ -26,8 +26,16 @@ class Limits:
     parts_per_item: int = 64
     text_bytes: int = 4 * 1024 * 1024
     """JSON of all items that the client made, audio and images left out."""
+    images: int = 16
+    """Images of the conversation, and as many in the own input of the responses that run."""
     image_bytes: int = 16 * 1024 * 1024
     """Data URLs of all items together."""
+    image_file_bytes: int = 10 * 1024 * 1024
+    """One image, decoded from base64."""
+    image_pixels: int = 16 * 1024 * 1024
+    """Width by height of one image."""
+    image_deadline_s: float = 60.0
+    """How long the reader may take for an image, those before it included."""
     instructions_bytes: int = 256 * 1024
     tools: int = 128
     tools_bytes: int = 256 * 1024

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from antiphon.core.inputs import Origin
 from antiphon.protocol.server_events import ServerEvent
 from antiphon.protocol.session_config import FormatName
-from antiphon.vocabulary.llm import LlmRequest
+from antiphon.vocabulary.llm import ImageContent, LlmRequest
 from antiphon.vocabulary.speech import SttOptions
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "FeedTranscription",
     "MeasureItem",
     "Output",
+    "ReadImage",
     "SpeechOrder",
     "StartResponse",
     "StartTranscription",
+    "StopReading",
     "StopResponse",
     "StopTranscription",
     "TurnClosed",
@@ -57,6 +59,23 @@ class EndTranscription:
 
 @dataclass(frozen=True, slots=True)
 class StopTranscription:
+    """Nothing more is wanted of it."""
+
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """Find out what an image part holds, for a model that does not see."""
+
+    item_id: str
+    content_index: int
+    image: ImageContent
+
+
+@dataclass(frozen=True, slots=True)
+class StopReading:
     """Nothing more is wanted of it."""
 
     item_id: str
@@ -119,6 +138,8 @@ Output: TypeAlias = (
     | FeedTranscription
     | EndTranscription
     | StopTranscription
+    | ReadImage
+    | StopReading
     | StartResponse
     | StopResponse
     | MeasureItem

@@ -17,7 +17,6 @@ import msgspec
 from antiphon.core.conversation import Entry
 from antiphon.protocol.base import given
 from antiphon.protocol.items import (
-    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -46,7 +45,6 @@ __all__ = ["estimated_tokens", "item_text", "messages_of", "part_text"]
 _INAUDIBLE = "(inaudible)"
 _SILENT = "(the user says nothing)"
 _NO_RESULT = "No result yet."
-_UNSEEN_IMAGE = "(the user shows an image, which you cannot see)"
 _BYTES_PER_TOKEN = 3
 
 
@@ -62,7 +60,7 @@ def item_text(entry: Entry) -> str:
     """The words of an item as a prompt holds them, for counting."""
     match entry.item:
         case Message(content=content):
-            return " ".join(part_text(part) for part in content)
+            return " ".join(filter(None, (part_text(entry, index) for index in range(len(content)))))
         case FunctionCall(name=name, arguments=arguments):
             return f"{name} {arguments}"
         case FunctionCallOutput(output=output):
@@ -136,13 +134,13 @@ class _Thread:
                 if self.capabilities.images:
                     yield ImageContent(part.image_url, given(part.detail, "auto"))
                 else:
-                    yield TextContent(_UNSEEN_IMAGE)
+                    yield TextContent(part_text(entry, index))
             elif isinstance(part, InputAudio) and self.capabilities.audio_in and index in entry.audio:
                 yield AudioContent(bytes(entry.audio[index].data))
             elif entry.silent:
                 yield TextContent(_SILENT)
             else:
-                yield TextContent(part_text(part))
+                yield TextContent(part_text(entry, index))
 
     def _add_call(self, call: FunctionCall) -> None:
         call_id = call.call_id
@@ -181,8 +179,10 @@ def _assistant_text(entry: Entry, now: float) -> str:
     return playout.text_by(text, now)
 
 
-def part_text(part: ContentPart) -> str:
-    match part:
+def part_text(entry: Entry, index: int) -> str:
+    """The words of one content part of a message."""
+    assert isinstance(entry.item, Message)
+    match entry.item.content[index]:
         case InputText(text=text) | OutputText(text=text):
             return text
         case InputAudio(transcript=transcript):
@@ -190,4 +190,4 @@ def part_text(part: ContentPart) -> str:
         case OutputAudio(transcript=transcript):
             return given(transcript, "")
         case InputImage():
-            return _UNSEEN_IMAGE
+            return entry.images[index].words

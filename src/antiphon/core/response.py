@@ -135,7 +135,7 @@ class ActiveResponse:
         self._audio_samples = 0
 
     def waits(self, *, audio_in: bool) -> bool:
-        """Whether it needs the transcript of audio that is still being heard."""
+        """Whether it needs the words of audio or images that are still being heard or read."""
         return any(entry.lacks_words(audio_in=audio_in) for entry in self.entries)
 
     @property

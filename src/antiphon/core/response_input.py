@@ -27,6 +27,10 @@ class OwnPrompt:
     def audio_bytes(self) -> int:
         return sum(entry.audio_bytes for entry in self.own)
 
+    @property
+    def image_count(self) -> int:
+        return sum(len(entry.images) for entry in self.own)
+
 
 def own_prompt(
     overrides: ResponseOverrides, conversation: Conversation, format: FormatName, limits: Limits, effects: Effects

@@ -21,6 +21,7 @@ from antiphon.core.prompt import messages_of
 from antiphon.core.response import ActiveResponse, Outcome
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan, plan_response
+from antiphon.core.seeing import Seeing
 from antiphon.core.usage import prompt_size
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseError, ResponseOverrides, StatusReason
@@ -57,6 +58,7 @@ class Responses:
         effects: Effects,
         conversation: Conversation,
         hearing: Hearing,
+        seeing: Seeing,
         playback: Playback,
         idle: IdleTimer,
         limits: Limits,
@@ -66,6 +68,7 @@ class Responses:
         self._effects = effects
         self._conversation = conversation
         self._hearing = hearing
+        self._seeing = seeing
         self._playback = playback
         self._idle = idle
         self.conversation_id = conversation_id
@@ -120,13 +123,28 @@ class Responses:
             )
         return plan
 
+    def check_room(self, prompt: OwnPrompt) -> None:
+        """Raises ``ProtocolError`` where the own items of all responses would be too much to keep."""
+        if prompt.audio_bytes:
+            self._hearing.check_room(prompt.audio_bytes + self.own_audio_bytes, "response.input")
+        if not prompt.image_count:
+            return
+        own = [entry for response in self._all() for entry in response.own] + prompt.own
+        count, size = sum(len(entry.images) for entry in own), sum(entry.image_bytes for entry in own)
+        if count > self._limits.images or size > self._limits.image_bytes:
+            raise ProtocolError(
+                "rate_limit_exceeded",
+                f"Responses may hold {self._limits.images} images and {self._limits.image_bytes} characters of them in "
+                "their own input. Wait until one of them is finished.",
+                "response.input",
+            )
+
     def create(self, plan: ResponsePlan, prompt: OwnPrompt | None) -> None:
-        """Announce a planned response; ``prompt`` None: the conversation as it is now."""
-        response = self._begin(plan, prompt)
+        """Announce a planned response; ``prompt`` None: the conversation as it is now. ``advance`` starts it."""
+        self._begin(plan, prompt)
         if plan.conversation == "auto":
             # It answers the turns that an automatic response was waiting for.
             self._automatic = None
-        self._start_if_ready(response)
 
     def cancel(self, response_id: str | None) -> None:
         response = self._default if response_id is None else self.find(response_id)
@@ -292,6 +310,7 @@ class Responses:
             del self._out_of_band[response.id]
         for entry in response.own:
             self._hearing.forget(entry.id)
+            self._seeing.forget(entry.id)
         response.close(outcome, usage)
         if response.ends_turn and not self.user_speaks:
             self._idle.start()

@@ -17,6 +17,8 @@ from antiphon.core.inputs import (
     ClientEventReceived,
     ClientEventRefused,
     GenerationEnded,
+    ImageRead,
+    ImageUnread,
     Input,
     ItemMeasured,
     SpeechProbability,
@@ -34,6 +36,7 @@ from antiphon.core.outputs import CloseSession, Output
 from antiphon.core.playout import Playback
 from antiphon.core.response_input import own_prompt
 from antiphon.core.responses import Responses
+from antiphon.core.seeing import Seeing
 from antiphon.core.session_update import updated_session
 from antiphon.core.settings import Settings
 from antiphon.core.truncation import truncate_item
@@ -72,13 +75,21 @@ class Session:
         self._settings = Settings(config.session)
         self._conversation = Conversation()
         self._hearing = Hearing(self._effects, self._conversation, self._settings, limits, partials=config.partials)
-        self._items = Items(self._effects, self._conversation, self._hearing, self._settings, limits)
+        self._seeing = Seeing(
+            self._effects,
+            self._conversation,
+            limits,
+            model_sees=config.capabilities.images,
+            reads=config.reads_images,
+        )
+        self._items = Items(self._effects, self._conversation, self._hearing, self._seeing, self._settings, limits)
         self._playback = Playback()
         self._idle = IdleTimer(self._effects, self._settings, self._playback)
         self._responses = Responses(
             self._effects,
             self._conversation,
             self._hearing,
+            self._seeing,
             self._playback,
             self._idle,
             limits,
@@ -119,7 +130,7 @@ class Session:
         """Call ``tick`` then; None once the session is closed."""
         if self._closed:
             return None
-        due = (self._limits.session_max_s, self._hearing.deadline, self._idle_deadline)
+        due = (self._limits.session_max_s, self._hearing.deadline, self._seeing.deadline, self._idle_deadline)
         return min(time_s for time_s in due if time_s is not None)
 
     @property
@@ -145,6 +156,7 @@ class Session:
         self._effects.now = now
         for unheard in self._hearing.overdue(now):
             self._responses.transcript_failed(unheard.entry, unheard.fault)
+        self._seeing.overdue(now)
         idle_until = self._idle_deadline
         if now >= self._limits.session_max_s:
             self._expire()
@@ -191,6 +203,10 @@ class Session:
             case TranscriptFailed():
                 if unheard := self._hearing.failed((input.item_id, input.content_index), input.fault):
                     self._responses.transcript_failed(unheard.entry, unheard.fault)
+            case ImageRead():
+                self._seeing.read((input.item_id, input.content_index), input.reading)
+            case ImageUnread():
+                self._seeing.unread((input.item_id, input.content_index))
             case ItemMeasured():
                 if entry := self._conversation.get(input.item_id):
                     entry.tokens = input.tokens
@@ -262,11 +278,12 @@ class Session:
             )
         plan = self._responses.plan(session, overrides)
         prompt = own_prompt(overrides, self._conversation, session.audio.input.format.type, self._limits, self._effects)
-        if prompt is not None and prompt.audio_bytes:
-            self._hearing.check_room(prompt.audio_bytes + self._responses.own_audio_bytes, "response.input")
+        if prompt is not None:
+            self._responses.check_room(prompt)
         self._responses.create(plan, prompt)
         for entry in prompt.own if prompt else ():
             self._hearing.hear(entry, now, private=True)
+            self._seeing.look(entry, now)
 
     def _audio_produced(self, spoken: AudioProduced) -> None:
         response = self._responses.find(spoken.response_id)
@@ -287,5 +304,6 @@ class Session:
     def _close(self, code: int, reason: str) -> None:
         self._closed = True
         self._hearing.forget_all()
+        self._seeing.forget_all()
         self._responses.stop_all()
         self._effects.order(CloseSession(code, reason))

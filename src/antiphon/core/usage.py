@@ -63,9 +63,10 @@ def usage_of(prompt: PromptSize, counted: TokenUsage, *, spoken_samples: int) ->
         if share.modality != "text":
             read[share.modality] += share.read
             told[share.modality] += share.told
+    told["image"] = min(told["image"], max(0, counted.input_tokens - read["audio"]))
     text = max(0, counted.input_tokens - sum(read.values()))
     spoken = samples_to_ms(spoken_samples, INPUT_HZ) // _MS_PER_ASSISTANT_TOKEN
-    cached = _cached(prompt, counted, text)
+    cached = _cached(prompt, counted, text, told["image"])
     input_tokens = text + told["audio"] + told["image"]
     output_tokens = counted.output_tokens + spoken
     return Usage(
@@ -86,7 +87,7 @@ def usage_of(prompt: PromptSize, counted: TokenUsage, *, spoken_samples: int) ->
 # --- what is cached ------------------------------------------------------------------------------------------------
 
 
-def _cached(prompt: PromptSize, counted: TokenUsage, text_tokens: int) -> CachedTokensDetails:
+def _cached(prompt: PromptSize, counted: TokenUsage, text_tokens: int, image_tokens: int) -> CachedTokensDetails:
     """The engine had read a beginning of the prompt before; whatever stands in it was cached."""
     if not counted.cached_tokens or not counted.input_tokens:
         return CachedTokensDetails()
@@ -101,7 +102,9 @@ def _cached(prompt: PromptSize, counted: TokenUsage, text_tokens: int) -> Cached
             told[share.modality] += int(share.told * covered)
             words += share.read * covered
     text = max(0, min(text_tokens, counted.cached_tokens - round(words)))
-    return CachedTokensDetails(text_tokens=text, audio_tokens=told["audio"], image_tokens=told["image"])
+    return CachedTokensDetails(
+        text_tokens=text, audio_tokens=told["audio"], image_tokens=min(told["image"], image_tokens)
+    )
 
 
 # --- what an item is made of ---------------------------------------------------------------------------------------
@@ -112,8 +115,8 @@ def _shares_of(entry: Entry) -> list[_Share]:
     if not isinstance(entry.item, Message):
         return [_Share("text", size, 0)]
     parts = entry.item.content
-    lengths = [len(part_text(part)) for part in parts]
-    words = _split(size - TOKENS_PER_ITEM, lengths)
+    lengths = [len(part_text(entry, index)) for index in range(len(parts))]
+    words = _split(size - TOKENS_PER_ITEM - entry.image_tokens, lengths)
     shares = [
         _share_of(entry, index, part, tokens) for index, (part, tokens) in enumerate(zip(parts, words, strict=True))
     ]
@@ -135,7 +138,9 @@ def _share_of(entry: Entry, index: int, part: ContentPart, tokens: int) -> _Shar
             samples = entry.playout.sent_samples if heard is None else heard
             return _Share("audio", tokens, samples_to_ms(samples, INPUT_HZ) // _MS_PER_ASSISTANT_TOKEN)
         case InputImage():
-            # The model gets words in place of an image; a model that sees counts the image itself, as text.
-            return _Share("text", tokens, 0)
+            # Where the model does not see, the words that it gets in place of the image; else what an image is taken to
+            # be, since the model says only what it counted of all.
+            tokens += entry.images[index].tokens
+            return _Share("image", tokens, tokens)
         case _:
             return _Share("text", tokens, 0)

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.engines.errors import EngineSettingsError
-from antiphon.vocabulary.llm import LlmCapabilities, LlmChunk, LlmRequest
+from antiphon.vocabulary.images import ImageReading
+from antiphon.vocabulary.llm import ImageContent, LlmCapabilities, LlmChunk, LlmRequest
 from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio, SttOptions, Transcript
 
 __all__ = [
     "CallContext",
     "Engine",
     "EngineInfo",
+    "ImageReader",
     "LanguageModel",
     "NoiseFilter",
     "NoiseReducer",
@@ -154,6 +156,14 @@ class TextToSpeech(Engine, Protocol):
         self, clauses: AsyncIterable[Clause], *, voice: str, speed: float, context: CallContext
     ) -> AsyncGenerator[SpokenAudio, None]:
         """Speak the clauses as they come. An unknown ``voice`` is mapped to one of ``voices``, never refused."""
+
+
+class ImageReader(Engine, Protocol):
+    """Puts an image into words, for a language model that does not see."""
+
+    async def read(self, image: ImageContent, *, context: CallContext) -> ImageReading:
+        """``image`` was decoded once already, so it is whole and within the server's bounds. What cannot be seen is
+        left out, never guessed."""
 
 
 _Options = TypeVar("_Options", bound=msgspec.Struct)

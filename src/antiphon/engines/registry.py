@@ -1,8 +1,8 @@
 """Engines by name. Built-in engines and those of third parties come through the same door: entry points.
 
-Groups: ``antiphon.vad``, ``antiphon.noise_reducer``, ``antiphon.turn_judge``, ``antiphon.stt``, ``antiphon.llm`` and
-``antiphon.tts``. The value is a factory ``(options: Mapping[str, Any]) -> Engine``; it is loaded only when its engine
-is selected, and imports what is heavy inside.
+Groups: ``antiphon.vad``, ``antiphon.noise_reducer``, ``antiphon.turn_judge``, ``antiphon.stt``, ``antiphon.llm``,
+``antiphon.tts`` and ``antiphon.image_reader``. The value is a factory ``(options: Mapping[str, Any]) -> Engine``; it is
+loaded only when its engine is selected, and imports what is heavy inside.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,7 @@ class EngineKind(StrEnum):
     STT = "stt"
     LLM = "llm"
     TTS = "tts"
+    IMAGE_READER = "image_reader"
 
 
 DEFAULTS: Mapping[EngineKind, Sequence[str]] = {
@@ -33,6 +34,7 @@ DEFAULTS: Mapping[EngineKind, Sequence[str]] = {
     EngineKind.STT: ("whisper",),
     EngineKind.LLM: ("llamacpp",),
     EngineKind.TTS: ("hibari",),
+    EngineKind.IMAGE_READER: ("rapidocr",),
 }
 """For each kind, what ``auto`` tries, in order."""
 

@@ -16,6 +16,7 @@ from antiphon.engines.base import (
     CallContext,
     Engine,
     EngineInfo,
+    ImageReader,
     LanguageModel,
     Prefills,
     SpeechToText,
@@ -24,10 +25,19 @@ from antiphon.engines.base import (
 from antiphon.engines.errors import EngineError
 from antiphon.engines.patience import Tape, TapeReader, Watch, Watched
 from antiphon.vocabulary.errors import EngineErrorKind
-from antiphon.vocabulary.llm import LlmCapabilities, LlmChunk, LlmRequest
+from antiphon.vocabulary.images import ImageReading
+from antiphon.vocabulary.llm import ImageContent, LlmCapabilities, LlmChunk, LlmRequest
 from antiphon.vocabulary.speech import Clause, SpokenAudio, SttOptions, Transcript
 
-__all__ = ["Patience", "Resilience", "ResilientLlm", "ResilientStt", "ResilientTts", "resilient_llm"]
+__all__ = [
+    "Patience",
+    "Resilience",
+    "ResilientImageReader",
+    "ResilientLlm",
+    "ResilientStt",
+    "ResilientTts",
+    "resilient_llm",
+]
 
 _log = logging.getLogger(__name__)
 _COUNT_S = 10.0
@@ -56,6 +66,7 @@ class Resilience:
     stt: Patience = field(default_factory=lambda: Patience(20.0, 20.0))
     llm: Patience = field(default_factory=lambda: Patience(30.0, 15.0))
     tts: Patience = field(default_factory=lambda: Patience(15.0, 10.0))
+    image: Patience = field(default_factory=lambda: Patience(20.0, 20.0))
 
 
 class _Resilient(Generic[_E]):
@@ -207,6 +218,22 @@ class ResilientTts(_Resilient[TextToSpeech]):
                 return
             except EngineError as error:
                 await self._before_retry(error, attempt, possible=True)
+
+
+class ResilientImageReader(_Resilient[ImageReader]):
+    """An ``ImageReader``."""
+
+    async def read(self, image: ImageContent, *, context: CallContext) -> ImageReading:
+        async def begin(call: CallContext) -> AsyncGenerator[ImageReading, None]:
+            yield await self._engine.read(image, context=call)
+
+        for attempt in count():
+            try:
+                async with self._attempt(attempt, context, lambda call, _: begin(call)) as readings:
+                    return await anext(readings)
+            except EngineError as error:
+                await self._before_retry(error, attempt, possible=True)
+        raise AssertionError("not reached")
 
 
 class _Said:

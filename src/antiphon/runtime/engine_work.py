@@ -1,22 +1,25 @@
-"""All that the engines do for one session: its transcriptions, its responses, the measuring of its items."""
+"""All that the engines do for one session: its transcriptions, images and responses, the measuring of its items."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias, assert_never
 
-from antiphon.core.inputs import ItemMeasured, TranscriptFailed, TranscriptProduced
+from antiphon.core.inputs import ImageRead, ImageUnread, ItemMeasured, TranscriptFailed, TranscriptProduced
 from antiphon.core.outputs import (
     EndTranscription,
     FeedTranscription,
     MeasureItem,
+    ReadImage,
     StartResponse,
     StartTranscription,
+    StopReading,
     StopResponse,
     StopTranscription,
 )
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.measuring import Measuring
+from antiphon.runtime.seeing import Seeing
 from antiphon.runtime.speaking import Fact, Speaking
 from antiphon.runtime.transcribing import Spawn, Transcribing
 
@@ -27,11 +30,13 @@ EngineOrder: TypeAlias = (
     | FeedTranscription
     | EndTranscription
     | StopTranscription
+    | ReadImage
+    | StopReading
     | StartResponse
     | StopResponse
     | MeasureItem
 )
-EngineFact: TypeAlias = TranscriptProduced | TranscriptFailed | ItemMeasured | Fact
+EngineFact: TypeAlias = TranscriptProduced | TranscriptFailed | ImageRead | ImageUnread | ItemMeasured | Fact
 
 
 class EngineWork:
@@ -55,6 +60,7 @@ class EngineWork:
         self._session_id = session_id
         self._measuring = Measuring(engines.llm, report)
         self._transcribing = Transcribing(engines.stt, spawn, report, session_id, audio_bytes)
+        self._seeing = Seeing(engines.image_reader, spawn, report, session_id)
         self._responses: dict[str, tuple[Speaking, asyncio.Task[None]]] = {}
 
     def start(self) -> None:
@@ -64,6 +70,7 @@ class EngineWork:
     def stop(self) -> None:
         """Nothing more is wanted of any engine."""
         self._transcribing.stop_all()
+        self._seeing.stop_all()
         for response_id in list(self._responses):
             self._stop_response(response_id)
 
@@ -77,6 +84,10 @@ class EngineWork:
                 self._transcribing.end(order)
             case StopTranscription():
                 self._transcribing.stop(order)
+            case ReadImage():
+                self._seeing.start(order)
+            case StopReading():
+                self._seeing.stop(order)
             case StartResponse():
                 self._start_response(order)
             case StopResponse():

@@ -10,7 +10,7 @@ __all__ = ["FailedStage", "NullObserver", "Observer", "Outcome", "SessionSummary
 Outcome: TypeAlias = Literal["closed", "lost", "expired", "slow_client", "shutdown", "failed"]
 """How a session ended."""
 
-FailedStage: TypeAlias = Literal["transcription", "response"]
+FailedStage: TypeAlias = Literal["transcription", "image", "response"]
 """What an engine's failure cost the session."""
 
 
@@ -49,7 +49,7 @@ class Observer(Protocol):
 
     def vad_batch(self, seconds: float, windows: int) -> None: ...
     def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
-        """A transcription or a response could not be had from its engines."""
+        """A transcription, an image's text or a response could not be had from its engines."""
 
     def vad_failed(self, error: BaseException) -> None:
         """The detector began to fail; told again after it has worked."""

@@ -15,6 +15,7 @@ from antiphon.runtime.engine_work import EngineFact, EngineWork
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.hearing import Hearing
 from antiphon.runtime.ids import new_id
+from antiphon.runtime.image_checks import ImageChecks
 from antiphon.runtime.observer import Observer, Outcome
 from antiphon.runtime.outbox import Outbox
 from antiphon.runtime.reading import Reading
@@ -51,6 +52,7 @@ class Orchestrator:
         settings: RuntimeSettings,
         observer: Observer,
         decoding: ByteBudget,
+        images: ImageChecks,
         connection_id: str,
         beta: bool = False,
         recorder: Recorder | None = None,
@@ -83,6 +85,7 @@ class Orchestrator:
         self._reading = Reading(
             transport,
             self._hearing,
+            images,
             settings=settings,
             decoding=decoding,
             report=self._handle,

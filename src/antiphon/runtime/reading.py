@@ -7,11 +7,12 @@ from itertools import count
 from antiphon.core.inputs import ClientEventReceived, ClientEventRefused
 from antiphon.protocol.base import given
 from antiphon.protocol.beta.dialect import BetaDialect
-from antiphon.protocol.client_events import InputAudioBufferAppend
+from antiphon.protocol.client_events import ClientEvent, InputAudioBufferAppend
 from antiphon.protocol.codec import decode_client_event
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.hearing import Hearing
+from antiphon.runtime.image_checks import ImageChecks
 from antiphon.runtime.pace import Pace
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import Transport
@@ -32,6 +33,7 @@ class Reading:
         self,
         transport: Transport,
         hearing: Hearing,
+        images: ImageChecks,
         *,
         settings: RuntimeSettings,
         decoding: ByteBudget,
@@ -46,6 +48,7 @@ class Reading:
         self._decode = decode_client_event if dialect is None else dialect.decode
         self._transport = transport
         self._hearing = hearing
+        self._images = images
         self._settings = settings
         self._decoding = decoding
         self._report = report
@@ -81,15 +84,26 @@ class Reading:
         if isinstance(event, InputAudioBufferAppend):
             await self._append(event)
         else:
-            await self._hearing.settle()
-            self._report(ClientEventReceived(event))
+            await self._other(event)
 
     async def _append(self, event: InputAudioBufferAppend) -> None:
         try:
             await self._hearing.append(event.audio)
         except ProtocolError as error:
-            error.event_id = given(event.event_id, None)
-            self._report(ClientEventRefused(error))
+            self._refuse(event, error)
+
+    async def _other(self, event: ClientEvent) -> None:
+        await self._hearing.settle()
+        try:
+            await self._images.check(event)
+        except ProtocolError as error:
+            self._refuse(event, error)
+        else:
+            self._report(ClientEventReceived(event))
+
+    def _refuse(self, event: ClientEvent, error: ProtocolError) -> None:
+        error.event_id = given(event.event_id, None)
+        self._report(ClientEventRefused(error))
 
     def _note(self, paths: tuple[str, ...]) -> None:
         for path in paths:

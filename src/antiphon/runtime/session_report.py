@@ -1,6 +1,13 @@
 """What the observer is told of one session: its life, its turns and when their stages happened, what failed."""
 
-from antiphon.core.inputs import AudioProduced, GenerationEnded, TextProduced, TranscriptFailed, TranscriptProduced
+from antiphon.core.inputs import (
+    AudioProduced,
+    GenerationEnded,
+    ImageUnread,
+    TextProduced,
+    TranscriptFailed,
+    TranscriptProduced,
+)
 from antiphon.core.outputs import Emit, Output, StartResponse, TurnClosed
 from antiphon.protocol.server_events import Error, ResponseDone
 from antiphon.runtime.engine_work import EngineFact
@@ -43,6 +50,8 @@ class SessionReport:
                 self._clock.transcript(now)
             case TranscriptFailed():
                 self._observer.engine_failed("transcription", fact.fault.kind)
+            case ImageUnread():
+                self._observer.engine_failed("image", fact.fault.kind)
             case GenerationEnded() if fact.fault is not None:
                 self._observer.engine_failed("response", fact.fault.kind)
 

@@ -13,6 +13,7 @@ from antiphon.protocol.session_config import SessionObject, SessionUpdateBody
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.ids import new_id
+from antiphon.runtime.image_checks import ImageChecks
 from antiphon.runtime.observer import Observer
 from antiphon.runtime.orchestrator import Orchestrator
 from antiphon.runtime.recorder import open_recorder
@@ -66,6 +67,7 @@ class Sessions:
         self._observer = observer
         self._batcher = VadBatcher(engines.vad, observer)
         self._decoding = ByteBudget(settings.decode_budget_bytes)
+        self._images = ImageChecks(settings.limits)
         self._running: dict[Orchestrator, asyncio.Task[Any]] = {}
         self._admitted = 0
         self._empty = asyncio.Event()
@@ -104,10 +106,13 @@ class Sessions:
             await llm.prefill(request, context=CallContext("preparation"))
 
     async def run(self) -> None:
-        """What the sessions share: the detector's batches and the audio budget."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._batcher.run(), name="vad")
-            tasks.create_task(self._balance(), name="audio budget")
+        """What the sessions share: the detector's batches, the audio budget, and the thread that decodes images."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._batcher.run(), name="vad")
+                tasks.create_task(self._balance(), name="audio budget")
+        finally:
+            self._images.close()
 
     async def serve(self, transport: Transport, opening: Opening) -> None:
         """One admitted session, to its end. Never raises for a fault of the session."""
@@ -121,6 +126,7 @@ class Sessions:
             settings=settings,
             observer=self._observer,
             decoding=self._decoding,
+            images=self._images,
             connection_id=opening.connection_id,
             beta=opening.beta,
             recorder=open_recorder(settings.record_dir, config.session.id, with_audio=settings.record_audio),
@@ -178,8 +184,14 @@ class Sessions:
         return session if bound is None else updated_session(session, bound, limits, voice_frozen=False)
 
     def _config(self, opening: Opening) -> SessionConfig:
-        session = self.new_session(opening.kind, opening.model, opening.bound)
-        return SessionConfig(session, int(time.time()), self._engines.llm.capabilities, self._settings.partials)
+        engines = self._engines
+        return SessionConfig(
+            self.new_session(opening.kind, opening.model, opening.bound),
+            int(time.time()),
+            capabilities=engines.llm.capabilities,
+            partials=self._settings.partials,
+            reads_images=engines.image_reader is not None,
+        )
 
     async def _balance(self) -> None:
         """Where all sessions together keep too much audio, those above the fair share are cut to it."""

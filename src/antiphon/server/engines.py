@@ -19,7 +19,7 @@ __all__ = ["EnginePlan", "build_engines", "close_engines", "describe", "fetch_we
 
 _LOG = logging.getLogger(__name__)
 _OFF = "none"
-_OPTIONAL = frozenset({EngineKind.NOISE_REDUCER, EngineKind.TURN_JUDGE})
+_OPTIONAL = frozenset({EngineKind.NOISE_REDUCER, EngineKind.TURN_JUDGE, EngineKind.IMAGE_READER})
 """Stages that a session can do without."""
 
 

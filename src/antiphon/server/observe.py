@@ -82,7 +82,7 @@ class ServerObserver:
         self._faults = registry.counter("antiphon_faults_total", "Sessions ended by a defect of the server.")
         self._engine_failures = registry.counter(
             "antiphon_engine_failures_total",
-            "Transcriptions and responses that the engines failed to give, by stage and kind.",
+            "Transcriptions, images and responses that the engines failed to give, by stage and kind.",
             {"stage": get_args(FailedStage), "kind": tuple(EngineErrorKind)},
         )
         self._vad_s = registry.histogram("antiphon_vad_batch_seconds", "Time of a VAD batch.", buckets=_VAD_BUCKETS_S)

@@ -7,6 +7,7 @@ from antiphon.core.config import DEFAULT_INSTRUCTIONS
 from antiphon.core.limits import Limits
 from antiphon.engines.base import (
     Engine,
+    ImageReader,
     LanguageModel,
     NoiseReducer,
     SpeechToText,
@@ -32,6 +33,7 @@ def runtime_engines(engines: Mapping[EngineKind, Engine]) -> Engines:
         tts=cast(TextToSpeech, engines[EngineKind.TTS]),
         noise_reducer=cast(NoiseReducer | None, engines.get(EngineKind.NOISE_REDUCER)),
         turn_judge=cast(TurnJudge | None, engines.get(EngineKind.TURN_JUDGE)),
+        image_reader=cast(ImageReader | None, engines.get(EngineKind.IMAGE_READER)),
     )
 
 
@@ -63,4 +65,5 @@ def _resilience(patience: PatienceSection) -> Resilience:
         stt=Patience(patience.stt_first_s, patience.stt_gap_s, retries),
         llm=Patience(patience.llm_first_s, patience.llm_gap_s, retries),
         tts=Patience(patience.tts_first_s, patience.tts_gap_s, retries),
+        image=Patience(patience.image_s, patience.image_s, retries),
     )

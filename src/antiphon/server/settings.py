@@ -90,7 +90,19 @@ class LimitsSection(BaseModel):
         ge=1_024,
         description="JSON of all items that the client made, without audio and images.",
     )
+    images: int = Field(
+        default=_LIMITS.images, ge=0, description="Images of a conversation, and of the own input of its responses."
+    )
     image_bytes: int = Field(default=_LIMITS.image_bytes, ge=0, description="Data URLs of all items.")
+    image_file_bytes: int = Field(
+        default=_LIMITS.image_file_bytes, ge=1_024, description="One image, decoded from base64."
+    )
+    image_pixels: int = Field(
+        default=_LIMITS.image_pixels, ge=1_024, description="Width by height of an image, checked before it is decoded."
+    )
+    image_deadline_s: float = Field(
+        default=_LIMITS.image_deadline_s, gt=0, description="Time until an image is read, the ones before it included."
+    )
     tools: int = Field(default=_LIMITS.tools, ge=0, description="Tools of a session or response.")
     tools_bytes: int = Field(default=_LIMITS.tools_bytes, ge=64, description="Tools with their schemas, as JSON.")
     instructions_bytes: int = Field(default=_LIMITS.instructions_bytes, ge=0, description="Instructions, as UTF-8.")
@@ -118,6 +130,11 @@ class PatienceSection(BaseModel):
     llm_gap_s: float = Field(default=_PATIENCE.llm.gap_timeout_s, gt=0, description="Between two words.")
     tts_first_s: float = Field(default=_PATIENCE.tts.first_timeout_s, gt=0, description="Until the first sound.")
     tts_gap_s: float = Field(default=_PATIENCE.tts.gap_timeout_s, gt=0, description="Between two pieces of speech.")
+    image_s: float = Field(
+        default=_PATIENCE.image.first_timeout_s,
+        gt=0,
+        description="Until an image is read for a model that does not see.",
+    )
     retries: int = Field(default=_PATIENCE.llm.retries, ge=0, le=5, description="Further attempts.")
 
 
@@ -206,6 +223,7 @@ class Settings(BaseSettings):
     stt: EngineSection = EngineSection()
     llm: EngineSection = EngineSection()
     tts: EngineSection = EngineSection()
+    image_reader: EngineSection = EngineSection()
 
     @classmethod
     def settings_customise_sources(

@@ -22,7 +22,7 @@ children: while that check runs nothing else may compute in them.
 from typing import Any
 
 from antiphon.engines.registry import EngineKind
-from antiphon.testing.conformance import llm, noise_reducer, stt, tts, turn_judge, vad
+from antiphon.testing.conformance import image_reader, llm, noise_reducer, stt, tts, turn_judge, vad
 from antiphon.testing.conformance.check import SYNTHETIC, Check, ContractError, Material
 
 __all__ = ["SYNTHETIC", "Check", "ContractError", "Material", "checks_for", "failures"]
@@ -34,6 +34,7 @@ _CHECKS = {
     EngineKind.STT: stt.checks,
     EngineKind.LLM: llm.checks,
     EngineKind.TTS: tts.checks,
+    EngineKind.IMAGE_READER: image_reader.checks,
 }
 
 

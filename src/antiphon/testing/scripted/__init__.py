@@ -25,12 +25,14 @@ performed:
   (``call`` and ``finish`` do nothing). Else a tone is "I heard N milliseconds." and silence is the empty transcript.
 - *Text to speech*: a clause that holds "speech fails here" fails, "speech hangs here" hangs. Else a tone.
 - *Turn judge*: a text that ends with ``...``, a comma or "and" is not complete.
+- *Image reader*: there is no text, and the colour is grey.
 - *Voice activity*: a tone is speech.
 - *Noise reduction*: everything is half as loud.
 """
 
 from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
+from antiphon.testing.scripted.images import ScriptedImageReader
 from antiphon.testing.scripted.llm import LlmScript, LlmStep, ScriptedLlm
 from antiphon.testing.scripted.speech import (
     ScriptedNoiseReducer,
@@ -50,6 +52,7 @@ __all__ = [
     "Hang",
     "LlmScript",
     "LlmStep",
+    "ScriptedImageReader",
     "ScriptedLlm",
     "ScriptedNoiseReducer",
     "ScriptedStt",
@@ -72,4 +75,5 @@ def engines() -> dict[EngineKind, Engine]:
         EngineKind.STT: ScriptedStt(),
         EngineKind.LLM: ScriptedLlm(),
         EngineKind.TTS: ScriptedTts(),
+        EngineKind.IMAGE_READER: ScriptedImageReader(),
     }
