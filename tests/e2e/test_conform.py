@@ -20,8 +20,6 @@ _NOT_YET = {
     "images.bad-base64",
     "mcp.address-missing",
     "mcp.two-addresses",
-    "http.secret*",
-    "http.legacy-*",
 }
 """What the server does not have yet."""
 
@@ -51,13 +49,6 @@ def test_our_server_follows_every_rule(server_with_a_key: ServerProcess) -> None
     assert all(check.startswith("wire.fields.") for check in skipped)
     assert report["seconds"] < 60
     assert _KEY not in done.stdout + done.stderr
-
-
-def test_what_is_not_there_yet_is_missing_indeed(server_with_a_key: ServerProcess) -> None:
-    only = [word for one in sorted(_NOT_YET - {"turns.idle-timeout"}) for word in ("--only", one)]
-    done = conform("--url", server_with_a_key.websocket_url, "--json", "--key", _KEY, *only)
-    assert {check["outcome"] for check in json.loads(done.stdout)["checks"]} == {"failed"}
-    assert done.returncode == 1
 
 
 def test_a_server_that_wants_another_key_is_out_of_reach(server_with_a_key: ServerProcess) -> None:

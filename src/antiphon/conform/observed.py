@@ -134,9 +134,11 @@ def _field_complaints(event: Event) -> Iterator[tuple[str, str]]:
         path = text.partition(":")[0]
         if _UNKNOWN in text:
             yield "known-fields", text
-        elif path == "event_id" or path.endswith("_ms") or path == "part.type":
+        elif path == "event_id" or path.endswith(("_ms", "format.rate")) or path == "part.type":
             continue  # rules of their own, below
-        elif "usage" in path.split(".") and text.endswith(": missing"):
+        elif (path.startswith("item.") and text.endswith("got null")) or (
+            path.startswith("response.usage") and text.endswith(": missing")
+        ):
             continue
         else:
             yield f"fields.{event['type']}", text

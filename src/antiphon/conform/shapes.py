@@ -65,6 +65,8 @@ class ApiShapes:
         """What keeps ``value`` from being of ``kind``; for a union, of the alternative that comes nearest."""
         alternatives = self.alternatives(kind)
         fitting = [one for one in alternatives if _is_of(value, _json_kind(one))] or alternatives
+        if len(fitting) == 1:
+            return list(self._complaints(value, fitting[0], path))
         each = [list(self._complaints(value, one, path)) for one in fitting]
         return min(each, key=_distance)
 
@@ -94,7 +96,8 @@ class ApiShapes:
         if not isinstance(value, dict):
             yield f"{path}: expected an object ({shape}), got {json.dumps(value)[:80]}"
             return
-        fields = {**self.official_fields(shape), **_RECORDED_FIELDS.get(shape, {})}
+        recorded = _RECORDED_FIELDS.get(shape, {})
+        fields = {**self.official_fields(shape), **recorded} if recorded else self.official_fields(shape)
         prefix = f"{path}." if path else ""
         yield from (f"{prefix}{name}: missing" for name in self.required(shape) if name not in value)
         for name, one in value.items():

@@ -199,6 +199,7 @@ async def none_unasked(probe: Probe) -> None:
         await connection.send("input_audio_buffer.clear")
         await connection.send("response.create", response={"output_modalities": ["text"]})
         events = await connection.collect("response.done", errors=True)
+        events += await connection.fence()
         require(not events.of("error"), "no error", events.types, next(iter(events.of("error")), None))
 
 

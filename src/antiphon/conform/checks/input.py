@@ -27,10 +27,11 @@ def _manual(**fields: Any) -> dict[str, Any]:
 
 
 async def commit(probe: Probe, connection: Connection, format: str = "audio/pcm") -> Events:
-    """Send the sentence and commit it; returns the events up to ``conversation.item.done``."""
+    """Send the sentence and commit it; returns the events up to those of the item."""
     await probe.speak(connection, silence_ms=0, format=format)
     await connection.send("input_audio_buffer.commit")
-    return await connection.collect("conversation.item.done")
+    events = await connection.collect("input_audio_buffer.committed")
+    return Events([*events, *await connection.fence()])
 
 
 @RULES.check("order", "A commit is answered by committed, item.added, item.done", _RECORDED)
@@ -80,7 +81,7 @@ async def place(probe: Probe) -> None:
 async def no_response(probe: Probe) -> None:
     async with probe.connect() as connection:
         await connection.configure(**_manual())
-        events = Events([*await commit(probe, connection), *await connection.fence()])
+        events = await commit(probe, connection)
         require(not events.starting("response."), "no response", events.types)
 
 

@@ -26,10 +26,11 @@ def _detecting(**fields: Any) -> dict[str, Any]:
 
 
 async def _turn(probe: Probe, connection: Connection, **detection: Any) -> Events:
-    """A spoken turn without an answer; returns the events up to ``conversation.item.done``."""
+    """A spoken turn without an answer; returns the events up to those of its item."""
     await connection.configure(**_detecting(create_response=False, **detection))
     await probe.speak(connection)
-    return await connection.collect("conversation.item.done")
+    events = await connection.collect(_COMMITTED)
+    return Events([*events, *await connection.fence()])
 
 
 @RULES.check(
@@ -99,9 +100,8 @@ async def answered(probe: Probe) -> None:
         await probe.speak(connection)
         events = await connection.collect("response.done")
         types = events.types
-        require(
-            types.index("conversation.item.done") < types.index("response.created"), "the item, then its answer", types
-        )
+        got = [one for one in types if one in (_COMMITTED, "response.created")]
+        require(got == [_COMMITTED, "response.created"], "the turn is committed, then answered", types)
         require(events[-1]["response"].get("status") == "completed", "completed", events[-1]["response"].get("status"))
 
 
@@ -113,7 +113,7 @@ async def answered(probe: Probe) -> None:
 )
 async def not_answered(probe: Probe) -> None:
     async with probe.connect() as connection:
-        events = Events([*await _turn(probe, connection), *await connection.fence()])
+        events = await _turn(probe, connection)
         require(not events.starting("response."), "no response", events.types)
 
 
@@ -137,7 +137,7 @@ async def long_silence_asked(probe: Probe) -> None:
         await connection.configure(**_detecting(create_response=False, silence_duration_ms=1500))
         for silence_ms in (800, 2400):
             await probe.speak(connection, silence_ms=silence_ms)
-        events = await connection.collect("conversation.item.done")
+        events = await connection.collect(_COMMITTED)
         require(len(events.of(_STARTED)) == 1, "one turn", events.types)
 
 
