@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,14 @@ def test_our_server_follows_every_rule(server_with_a_key: ServerProcess) -> None
     assert all(check.startswith("wire.fields.") for check in skipped)
     assert report["seconds"] < 60
     assert _KEY not in done.stdout + done.stderr
+
+
+def test_a_certificate_that_nobody_vouches_for_is_accepted_on_demand_only(tmp_path: Path) -> None:
+    environment = {"XDG_STATE_HOME": str(tmp_path)}
+    with running_server(["--engine", "scripted", "--tls-self-signed"], environment=environment) as server:
+        only = ("--url", server.websocket_url, "--only", "handshake.bearer", "--only", "http.models")
+        assert conform(*only).returncode == 2
+        assert conform(*only, "--insecure").returncode == 0
 
 
 def test_a_server_that_wants_another_key_is_out_of_reach(server_with_a_key: ServerProcess) -> None:

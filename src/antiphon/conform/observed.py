@@ -16,9 +16,10 @@ _KEPT = 5
 """Complaints kept of each kind."""
 _NO_EVENT_ID = "input_audio_buffer.dtmf_event_received"
 _PARTS = ("response.content_part.added", "response.content_part.done")
-_DELTAS = ("response.output_text.delta", "response.output_audio.delta", "response.output_audio_transcript.delta")
+_ITEMS = ("item.", "response.output[")
 _UNKNOWN = ": no field of "
 _IN_DETAILS = ("text_tokens", "audio_tokens")
+_TIMES = ("audio_start_ms", "audio_end_ms")
 _CACHED = (*_IN_DETAILS, "image_tokens")
 
 
@@ -131,17 +132,19 @@ def _field_complaints(event: Event) -> Iterator[tuple[str, str]]:
         yield "known-types", f"{event['type']} is no server event of the API"
         return
     for text in table_complaints(event):
-        path = text.partition(":")[0]
         if _UNKNOWN in text:
             yield "known-fields", text
-        elif path == "event_id" or path.endswith(("_ms", "format.rate")) or path == "part.type":
-            continue  # rules of their own, below
-        elif (path.startswith("item.") and text.endswith("got null")) or (
-            path.startswith("response.usage") and text.endswith(": missing")
-        ):
-            continue
-        else:
+        elif not _has_its_own_rule(text.partition(":")[0], text):
             yield f"fields.{event['type']}", text
+
+
+def _has_its_own_rule(path: str, text: str) -> bool:
+    """Whether another complaint says the same more precisely."""
+    if text.endswith(": missing"):
+        return path in ("event_id", "part.type") or path.startswith("response.usage") or path.endswith("format.rate")
+    if text.endswith("got null") and path.startswith(_ITEMS):
+        return True
+    return path in ("event_id", "part.type", "obfuscation", *_TIMES) or path.endswith("format.rate")
 
 
 def _value_complaints(event: Event) -> Iterator[tuple[str, str]]:
@@ -155,8 +158,8 @@ def _value_complaints(event: Event) -> Iterator[tuple[str, str]]:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind not in ("audio", "text"):
             yield "part-types", f"part.type is {json.dumps(kind)}"
-    if event["type"] in _DELTAS and event.get("obfuscation", "") is None:
-        yield "obfuscation", "obfuscation is null"
+    if not isinstance(event.get("obfuscation", ""), str):
+        yield "obfuscation", f"obfuscation is {json.dumps(event['obfuscation'])}"
     if event["type"] in ("session.created", "session.updated"):
         yield from _session_complaints(event.get("session"))
     if event["type"] == "response.done":

@@ -151,7 +151,7 @@ class Probe:
         """A request whose answer begins at once and is not over until it is stopped."""
         if self.target.scripted:
             return "say Here is the beginning. And it goes\nsay on and on.\nhang"
-        return "Count from one to three hundred, in words, one number after the other. Leave none out."
+        return "Tell me a long story about a dog who crosses the sea. Use at least thirty sentences."
 
     def long(self) -> str:
         """A request whose answer has more than twenty words."""

@@ -4,7 +4,7 @@ import asyncio
 import functools
 from typing import Any
 
-from antiphon.conform.check import Level, Need, RuleError, Rules, require
+from antiphon.conform.check import Level, Need, NotApplicableError, RuleError, Rules, require
 from antiphon.conform.connection import Connection, message
 from antiphon.conform.events import Events, joined
 from antiphon.conform.probe import Probe
@@ -320,7 +320,12 @@ async def _cancelled(connection: Connection, probe: Probe, *, named: bool = Fals
     begun = await connection.collect(delta)
     fields = {"response_id": begun[-1]["response_id"]} if named else {}
     await connection.send("response.cancel", **fields)
-    return Events([*begun, *await connection.collect("response.done")])
+    events = await connection.collect("response.done")
+    if events[-1]["response"].get("status") == "completed":
+        late = (await connection.fence()).of("error")
+        if late and late[0]["error"].get("code") == "response_cancel_not_active":
+            raise NotApplicableError("the answer was over before it could be cancelled")
+    return Events([*begun, *events])
 
 
 async def _cancels(named: bool, speaks: bool, probe: Probe) -> None:

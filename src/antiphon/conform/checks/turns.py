@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from antiphon.conform.check import Event, Need, RuleError, Rules, require
+from antiphon.conform.check import Event, Need, NotApplicableError, RuleError, Rules, require
 from antiphon.conform.checks.input import COMPLETED
 from antiphon.conform.connection import Connection, message
 from antiphon.conform.events import Events
@@ -168,7 +168,10 @@ async def _interrupted(probe: Probe, connection: Connection, **detection: Any) -
     await connection.send("response.create", response={"output_modalities": ["audio"]})
     begun = await connection.collect("response.output_audio.delta")
     await probe.speak(connection)
-    return Events([begun[-1], *await connection.collect("response.done")])
+    events = await connection.collect("response.done")
+    if _reason(events[-1])[0] == "completed" and not events.of(_STARTED):
+        raise NotApplicableError("the answer was over before it could be interrupted")
+    return Events([begun[-1], *events])
 
 
 def _reason(event: Event) -> tuple[object, object]:
@@ -254,7 +257,7 @@ async def interrupt_off(probe: Probe) -> None:
 )
 async def idle_timeout(probe: Probe) -> None:
     async with probe.connect() as connection:
-        connection.timeout_s = max(connection.timeout_s, 15)
+        connection.timeout_s = 20
         await connection.configure(output_modalities=["text"], **_detecting(idle_timeout_ms=5000))
         await append(connection, bytes(INPUT_HZ * 2 * 6))
         try:
