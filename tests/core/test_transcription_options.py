@@ -19,6 +19,7 @@ def _options(**config: object) -> tuple[str | None, str]:
         ({}, None, ""),
         ({"language": "de"}, "de", ""),
         ({"languages": ["de"]}, "de", ""),
+        ({"languages": ["de", "de"]}, "de", ""),
         ({"languages": ["de", "fr"]}, None, ""),
         ({"language": "en", "languages": ["de"]}, "en", ""),
         ({"prompt": "about ships"}, None, "about ships"),
@@ -28,6 +29,16 @@ def _options(**config: object) -> tuple[str | None, str]:
 )
 def test_language_and_hints_are_passed_on(config: dict[str, object], language: str | None, prompt: str) -> None:
     assert _options(**config) == (language, prompt)
+
+
+def test_of_several_languages_all_are_told_unless_one_is_said() -> None:
+    def expected(**config: object) -> tuple[str, ...]:
+        return options_for(Wanted(InputTranscription(model="any", **config), announced=True)).languages  # type: ignore[arg-type]
+
+    assert expected(languages=["de", "fr", "de"]) == ("de", "fr")
+    assert expected(language="it", languages=["de", "fr"]) == ()
+    assert expected(languages=["de"]) == ()
+    assert len(expected(languages=[str(number) for number in range(1000)])) == 128
 
 
 def test_of_long_hints_the_end_is_heeded() -> None:

@@ -14,7 +14,7 @@ from antiphon.engines.base import CallContext
 from antiphon.engines.errors import EngineError, EngineSettingsError
 from antiphon.engines.stt_openai import OpenAiStt, OpenAiSttOptions, create
 from antiphon.vocabulary.errors import EngineErrorKind as Kind
-from antiphon.vocabulary.speech import SttOptions, Transcript, WordLogprob
+from antiphon.vocabulary.speech import SttOptions, SttUsage, Transcript, WordLogprob
 
 PCM = bytes(range(256)) * 100
 Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
@@ -129,6 +129,20 @@ def test_the_utterance_is_sent_as_a_form(
             {"text": "Hi", "logprobs": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}]},
             Transcript("Hi", is_final=True, logprobs=(WordLogprob("Hi", -0.5),)),
         ),
+        (
+            {
+                "text": "Hi",
+                "usage": {
+                    "type": "tokens",
+                    "input_tokens": 14,
+                    "input_token_details": {"text_tokens": 4, "audio_tokens": 10},
+                    "output_tokens": 3,
+                    "total_tokens": 17,
+                },
+            },
+            Transcript("Hi", is_final=True, usage=SttUsage(4, 10, 3)),
+        ),
+        ({"text": "Hi", "usage": {"type": "duration", "seconds": 1.5}}, Transcript("Hi", is_final=True)),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

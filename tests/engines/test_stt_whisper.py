@@ -174,6 +174,8 @@ def test_base_hears_other_languages_and_detects_unknown_ones(
     final = bench.final(recording("austen_0870"), SttOptions(language=language))
     assert final.language == found
     assert (word_error_rate(SAID["austen_0870"], final.text) <= 0.2) is (found == "en")
+    several = bench.final(recording("austen_0870"), SttOptions(language=language, languages=("de", "fr", "en")))
+    assert several.language == (found if language == "de" else "en")
     bench.run(bench.engine.aclose())
 
 

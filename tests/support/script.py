@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured, TransportClosed
+from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured, TranscriptProduced, TransportClosed
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import Emit, FeedTranscription, Output, StartResponse
 from antiphon.vocabulary.llm import (
@@ -41,6 +41,7 @@ from antiphon.vocabulary.llm import (
     UserContent,
     UserMessage,
 )
+from antiphon.vocabulary.speech import SttUsage, Transcript, WordLogprob
 from tests.support.images import TINY
 from tests.support.session import Driver, config, payload_of
 
@@ -278,7 +279,7 @@ def _view(output: Output) -> dict[str, Any]:
 
 
 def _view_of_value(value: Any) -> Any:
-    return {"bytes": len(value)} if isinstance(value, bytes) else dataclasses.asdict(value)
+    return {"bytes": len(value)} if isinstance(value, bytes) else json.loads(json.dumps(dataclasses.asdict(value)))
 
 
 def _view_of_start(order: StartResponse) -> dict[str, Any]:
@@ -381,6 +382,15 @@ def _partial(driver: Driver, arguments: str) -> None:
     driver.transcript(item_id, _unquoted(text), index=index, final=False)
 
 
+def _detailed(driver: Driver, arguments: str) -> None:
+    place, text = _split(arguments, 2)
+    item_id, index = _place(place)
+    fields = json.loads(text)
+    fields["logprobs"] = tuple(WordLogprob(*word) for word in fields.get("logprobs", ()))
+    fields["usage"] = SttUsage(*fields["usage"]) if "usage" in fields else None
+    driver.do(TranscriptProduced(item_id, index, Transcript(is_final=True, **fields)))
+
+
 def _unheard(driver: Driver, arguments: str) -> None:
     place, kind = _split(arguments, 2)
     item_id, index = _place(place)
@@ -424,6 +434,7 @@ _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "broke": _broke,
     "transcript": _transcript,
     "partial": _partial,
+    "detailed": _detailed,
     "unheard": _unheard,
     "read": _read,
     "unread": _unread,
@@ -433,4 +444,5 @@ _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
 ``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
 ``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` · ``unheard $item KIND`` ·
 ``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
+``detailed $item {"text": .., "language": .., "logprobs": [[TOKEN, LOGPROB]], "usage": [TEXT, AUDIO, OUTPUT]}`` ·
 ``measured $item TOKENS`` · ``budget BYTES`` · ``tick`` · ``open`` · ``close``"""

@@ -13,8 +13,11 @@ from antiphon.protocol.server_events import (
     ConversationItemInputAudioTranscriptionFailed,
     DurationUsage,
     Logprob,
+    TokensUsage,
+    TokenUsageDetails,
     TranscriptionError,
     TranscriptionLanguage,
+    TranscriptionUsage,
 )
 from antiphon.protocol.session_config import InputTranscription
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
@@ -26,6 +29,8 @@ Place = tuple[str, int]
 """Item id and content index."""
 
 _BYTES_PER_S = 2 * INPUT_HZ
+_LANGUAGES = 128
+"""More than there are codes that a recogniser knows."""
 _HINTS_CHARACTERS = 4_096
 """Hints cost time with every decode, and recognisers heed the end of them only (Whisper: its last 224 tokens)."""
 
@@ -61,11 +66,12 @@ def options_for(wanted: Wanted) -> SttOptions:
     config = wanted.config
     if config is None:
         return SttOptions()
-    languages = config.languages or []
+    languages = tuple(dict.fromkeys(config.languages or ()))[:_LANGUAGES]
     language = config.language or (languages[0] if len(languages) == 1 else None)
     hints = [config.prompt or "", *(config.keywords or [])]
     prompt = ", ".join(filter(None, hints))[-_HINTS_CHARACTERS:]
-    return SttOptions(language=language, prompt=prompt, partials=wanted.partials)
+    expected = () if language else languages
+    return SttOptions(language=language, languages=expected, prompt=prompt, partials=wanted.partials)
 
 
 class Transcriptions:
@@ -203,11 +209,25 @@ class Transcriptions:
                     item_id=item_id,
                     content_index=content_index,
                     transcript=transcript.text,
-                    usage=DurationUsage(seconds=round(run.item_bytes / _BYTES_PER_S, 3)),
+                    usage=_usage(transcript, run),
                     logprobs=_logprobs(transcript) if run.wanted.logprobs else UNSET,
                     languages=[TranscriptionLanguage(code=transcript.language)] if transcript.language else UNSET,
                 )
             )
+
+
+def _usage(transcript: Transcript, run: _Running) -> TranscriptionUsage:
+    """The engine's own tokens; the length of the audio where it counts none, as with ``whisper-1``."""
+    counted = transcript.usage
+    if counted is None:
+        return DurationUsage(seconds=round(run.item_bytes / _BYTES_PER_S, 3))
+    heard = counted.text_tokens + counted.audio_tokens
+    return TokensUsage(
+        total_tokens=heard + counted.output_tokens,
+        input_tokens=heard,
+        input_token_details=TokenUsageDetails(text_tokens=counted.text_tokens, audio_tokens=counted.audio_tokens),
+        output_tokens=counted.output_tokens,
+    )
 
 
 def _logprobs(transcript: Transcript) -> list[Logprob]:

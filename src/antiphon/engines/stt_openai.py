@@ -22,7 +22,7 @@ from antiphon.engines.openai_http import (
     sse_events,
     translate_errors,
 )
-from antiphon.vocabulary.speech import SttOptions, Transcript, WordLogprob
+from antiphon.vocabulary.speech import SttOptions, SttUsage, Transcript, WordLogprob
 
 __all__ = ["OpenAiStt", "OpenAiSttOptions", "create"]
 
@@ -47,6 +47,27 @@ class _LogprobBody(msgspec.Struct):
     logprob: float = 0.0
 
 
+class _InputDetails(msgspec.Struct):
+    text_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class _Usage(msgspec.Struct):
+    type: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_token_details: _InputDetails | None = None
+
+    @property
+    def tokens(self) -> SttUsage | None:
+        """None where the server counts the length of the audio."""
+        if self.type != "tokens":
+            return None
+        text = self.input_token_details.text_tokens if self.input_token_details else 0
+        text = min(text, self.input_tokens)
+        return SttUsage(text, self.input_tokens - text, self.output_tokens)
+
+
 class _ChoiceDelta(msgspec.Struct):
     content: str | None = None
 
@@ -64,6 +85,7 @@ class _Body(msgspec.Struct):
     choices: list[_Choice] = []
     language: str | None = None
     logprobs: list[_LogprobBody] | None = None
+    usage: _Usage | None = None
 
     @property
     def added(self) -> str:
@@ -159,7 +181,13 @@ def _final(body: _Body) -> Transcript:
     if body.text is None:
         raise msgspec.ValidationError("the answer has no text")
     logprobs = tuple(WordLogprob(entry.token, entry.logprob) for entry in body.logprobs or ())
-    return Transcript(body.text.strip(), is_final=True, language=body.language, logprobs=logprobs)
+    return Transcript(
+        body.text.strip(),
+        is_final=True,
+        language=body.language,
+        logprobs=logprobs,
+        usage=body.usage.tokens if body.usage else None,
+    )
 
 
 def _wav(pcm: bytes) -> bytes:

@@ -117,7 +117,7 @@ class WhisperStt:
         self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
     ) -> AsyncGenerator[Transcript, None]:
         """Speech beyond the longest piece is decoded as it comes. ``context.deadline_s`` counts from the end."""
-        chosen = _route(self._options, options.language)
+        chosen = _route(self._options, options.language, options.languages)
         job = Job(chosen, hints=options.prompt.strip(), window=self._options.window)
         heard = Heard(longest_samples=_LONGEST_S[chosen.model] * _RATE_HZ)
         partials = self._partials(job) if options.partials else None
@@ -166,7 +166,12 @@ class WhisperStt:
 
         def decode(attempt: Attempt) -> Decoded:
             return model.decode(
-                samples, attempt, language=job.route.language, hints=job.hints, abandoned=job.abandoned.is_set
+                samples,
+                attempt,
+                language=job.route.language,
+                among=job.route.among,
+                hints=job.hints,
+                abandoned=job.abandoned.is_set,
             )
 
         policy = decode_partial if job.partial else decode_speech
@@ -203,9 +208,10 @@ class _Models:
         return WhisperModel(directory, threads=threads, parallel=self._options.parallel)
 
 
-def _route(options: WhisperOptions, language: str | None) -> Route:
+def _route(options: WhisperOptions, language: str | None, expected: Sequence[str] = ()) -> Route:
     choice: ModelChoice = "own" if options.path else options.model
-    return route(language or options.language, choice=choice, detect=options.detect_language)
+    said = language or ("" if expected else options.language)
+    return route(said, choice=choice, detect=options.detect_language, expected=expected)
 
 
 def _directory(name: ModelName, path: str) -> Path:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["Clause", "NoiseKind", "SpokenAudio", "SttOptions", "Transcript", "WordLogprob"]
+__all__ = ["Clause", "NoiseKind", "SpokenAudio", "SttOptions", "SttUsage", "Transcript", "WordLogprob"]
 
 NoiseKind: TypeAlias = Literal["near_field", "far_field"]
 """Where the microphone is: close to the mouth, or across the room."""
@@ -13,6 +13,8 @@ NoiseKind: TypeAlias = Literal["near_field", "far_field"]
 class SttOptions:
     language: str | None = None
     """ISO 639-1; None lets the engine detect it or use its only one."""
+    languages: tuple[str, ...] = ()
+    """Where ``language`` is None: those that are to be expected, where the caller named several."""
     prompt: str = ""
     """Words that are likely to occur: a hint, never an instruction."""
     partials: bool = False
@@ -26,6 +28,17 @@ class WordLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class SttUsage:
+    """What an engine that bills by tokens counted."""
+
+    text_tokens: int
+    """Of its input: hints."""
+    audio_tokens: int
+    """Of its input."""
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """A partial transcript holds the *stable* text so far: each one extends the one before.
 
@@ -36,6 +49,8 @@ class Transcript:
     is_final: bool
     language: str | None = None
     logprobs: tuple[WordLogprob, ...] = ()
+    usage: SttUsage | None = None
+    """Of the final transcript; None where the engine counts no tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,25 @@ def test_the_language_chooses_the_model(
     assert route(requested, choice=choice, detect=detect) == expected
 
 
+@pytest.mark.parametrize(
+    ("choice", "requested", "expected", "found"),
+    [
+        ("auto", None, ["de", "fr"], Route("base", None, ("de", "fr"))),
+        ("auto", None, ["de-CH", "en", "xx", "de"], Route("base", None, ("de", "en"))),
+        ("auto", None, ["de", "xx"], Route("base", "de")),
+        ("auto", None, ["en-GB", "en-US"], ENGLISH),
+        ("auto", None, ["xx", "yy"], ENGLISH),
+        ("auto", "it", ["de", "fr"], Route("base", "it")),
+        ("tiny.en", None, ["de", "fr"], ENGLISH),
+        ("own", None, ["de", "fr"], Route("own", None, ("de", "fr"))),
+    ],
+)
+def test_of_several_languages_one_is_detected(
+    choice: ModelChoice, requested: str | None, expected: list[str], found: Route
+) -> None:
+    assert route(requested, choice=choice, detect=False, expected=expected) == found
+
+
 def test_whisper_knows_99_languages() -> None:
     assert len(LANGUAGES) == 99
 

@@ -29,18 +29,26 @@ class Route:
     model: ModelName
     language: str | None
     """A code of ``LANGUAGES``; None: to be detected from the audio."""
+    among: tuple[str, ...] = ()
+    """Where it is to be detected: the codes that come into question; empty: all."""
 
 
-def route(requested: str | None, *, choice: ModelChoice, detect: bool) -> Route:
+def route(requested: str | None, *, choice: ModelChoice, detect: bool, expected: Iterable[str] = ()) -> Route:
     """The model for a language as the caller wrote it (``de``, ``en-US``; None or empty: not said).
 
     ``auto`` hears English, and what is not said, with tiny.en, and every other language with base; with ``detect`` base
-    also finds out what is not said. A code that Whisper does not know is detected.
+    also finds out what is not said. A code that Whisper does not know is detected. ``expected``: the languages among
+    which to detect where none is said.
     """
     said = bool(requested and requested.strip())
     language = _known(requested) if said else None
     if choice == "tiny.en":
         return Route("tiny.en", "en")
+    among = () if said else tuple(dict.fromkeys(code for code in map(_known, expected) if code))
+    if len(among) > 1:
+        return Route("base" if choice == "auto" else choice, None, among)
+    if among:
+        said, language = True, among[0]
     if choice != "auto":
         return Route(choice, language)
     if language == "en" or not (said or detect):

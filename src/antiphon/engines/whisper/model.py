@@ -49,10 +49,11 @@ class WhisperModel:
         attempt: Attempt,
         *,
         language: str | None,
+        among: tuple[str, ...] = (),
         hints: str,
         abandoned: Callable[[], bool],
     ) -> Decoded:
-        """Transcribe ``samples`` (16 kHz, at most the attempt's window); ``language`` None: detect it.
+        """Transcribe ``samples`` (16 kHz, at most the attempt's window); ``language`` None: detect it, ``among`` those.
 
         Raises ``Abandoned`` if the caller is gone.
         """
@@ -61,7 +62,7 @@ class WhisperModel:
         if not self.is_multilingual:
             language = "en"
         elif language is None:
-            language = self._detect(encoded)
+            language = self._detect(encoded, among)
             _go_on(abandoned)
         prompt = [*(self._hint_ids(hints) if attempt.hinted else []), *self._task_ids(language)]
         return self._generate(encoded, prompt, attempt, language)
@@ -72,9 +73,9 @@ class WhisperModel:
         features = log_mel(padded, n_mels=self._model.n_mels)
         return self._model.encode(self._storage(features[np.newaxis]))
 
-    def _detect(self, encoded: Any) -> str:
-        (best, _), *_ = self._model.detect_language(encoded)[0]
-        return str(best).strip("<|>")
+    def _detect(self, encoded: Any, among: tuple[str, ...]) -> str:
+        found = [str(token).strip("<|>") for token, _ in self._model.detect_language(encoded)[0]]
+        return next((code for code in found if code in among), found[0])
 
     def _generate(self, encoded: Any, prompt: list[int], attempt: Attempt, language: str) -> Decoded:
         # The library takes half of max_length as the limit, or less where the prompt is longer than that.
