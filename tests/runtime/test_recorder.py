@@ -27,9 +27,11 @@ from antiphon.core.inputs import (
 )
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import Emit, Output
+from antiphon.core.stored_prompts import StoredPrompt
 from antiphon.protocol.client_events import ConversationItemCreate
 from antiphon.protocol.codec import decode_client_event, encode_server_event
 from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.session_config import FunctionTool, RealtimeSessionUpdate
 from antiphon.runtime.recorder import LogError, RecordedSession, Recorder, Replay, open_recorder
 from antiphon.runtime.session_log import Call, Header, Outcome, encode_call, encode_header, read_log
 from antiphon.runtime.settings import RuntimeSettings
@@ -37,7 +39,7 @@ from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import ScriptedStt
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.llm import TokenUsage
-from antiphon.vocabulary.speech import Transcript, WordLogprob
+from antiphon.vocabulary.speech import SttUsage, Transcript, WordLogprob
 from tests.support.audio import tone_ms
 from tests.support.play import Play
 from tests.support.properties import bounded
@@ -204,7 +206,13 @@ def test_a_disk_that_fails_costs_the_rest_of_the_log_and_not_the_session(
 
 # --- the format ----------------------------------------------------------------------------------------------------
 
-_CONFIG = SessionConfig(realtime_session(id="sess_1", model="m", created_at_unix_s=0, max_s=60), 0)
+_CONFIG = SessionConfig(
+    realtime_session(id="sess_1", model="m", created_at_unix_s=0, max_s=60),
+    0,
+    prompts={
+        "p": StoredPrompt("1", {"1": RealtimeSessionUpdate(instructions="Sing.", tools=[FunctionTool(name="f")])})
+    },
+)
 
 
 def _event(**fields: Any) -> ClientEventReceived:
@@ -212,7 +220,7 @@ def _event(**fields: Any) -> ClientEventReceived:
 
 
 _AUDIO_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "AQIDBA=="}]}
-_SPOKEN = Transcript("é", is_final=True, language="fr", logprobs=(WordLogprob("é", -0.5),))
+_SPOKEN = Transcript("é", is_final=True, language="fr", logprobs=(WordLogprob("é", -0.5),), usage=SttUsage(1, 2, 3))
 INPUTS: dict[str, Input] = {
     "audio": AudioReceived(b"\x01\x02"),
     "probability": SpeechProbability(768, 768, 0.1 + 0.2, -41.123456789),

@@ -30,10 +30,12 @@ from antiphon.core.limits import Limits
 from antiphon.core.outputs import Emit, Output, StartResponse
 from antiphon.core.session import Session
 from antiphon.core.session_update import updated_session
+from antiphon.core.stored_prompts import StoredPrompt, StoredPrompts
 from antiphon.protocol.client_events import SessionUpdate
-from antiphon.protocol.codec import decode_client_event, encode_server_event
+from antiphon.protocol.codec import decode_body, decode_client_event, encode_server_event
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.server_events import ServerEvent
+from antiphon.protocol.session_config import RealtimeSessionUpdate
 from antiphon.testing.wire import assert_valid_server_event
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.images import ImageReading, TextLine
@@ -71,8 +73,12 @@ def config(
     capabilities: LlmCapabilities | None = None,
     partials: bool = True,
     reads_images: bool = False,
+    prompts: Mapping[str, Any] | None = None,
 ) -> SessionConfig:
-    """A session's configuration; ``session`` is merged as a ``session.update`` would be."""
+    """A session's configuration; ``session`` is merged as a ``session.update`` would be.
+
+    ``prompts``: id to versions, the last one current; a version is a partial session.
+    """
     if kind == "transcription":
         settings: Any = transcription_session(id="sess_1", created_at_unix_s=1_000, max_s=3600)
     else:
@@ -83,7 +89,20 @@ def config(
         update = decode_client_event(json.dumps({"type": "session.update", "session": {"type": kind, **session}})).event
         assert isinstance(update, SessionUpdate)
         settings = updated_session(settings, update.session, Limits(), voice_frozen=False)
-    return SessionConfig(settings, 1_000, capabilities or LlmCapabilities(), partials, reads_images)
+    return SessionConfig(settings, 1_000, capabilities or LlmCapabilities(), partials, reads_images, _stored(prompts))
+
+
+def _stored(prompts: Mapping[str, Any] | None) -> StoredPrompts | None:
+    if prompts is None:
+        return None
+    return {
+        prompt_id: StoredPrompt(list(versions)[-1], {name: _partial_session(body) for name, body in versions.items()})
+        for prompt_id, versions in prompts.items()
+    }
+
+
+def _partial_session(body: Mapping[str, Any]) -> RealtimeSessionUpdate:
+    return decode_body(json.dumps({"type": "realtime", **body}), RealtimeSessionUpdate).event
 
 
 @dataclass

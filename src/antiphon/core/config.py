@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from antiphon.core.stored_prompts import StoredPrompts
 from antiphon.protocol.base import UNSET
 from antiphon.protocol.session_config import (
     AudioFormat,
@@ -47,6 +48,8 @@ class SessionConfig:
     """Whether the speech recogniser gives partial transcripts."""
     reads_images: bool = False
     """Whether there is an image reader, for a model that does not see."""
+    prompts: StoredPrompts | None = None
+    """Those that clients may refer to; None: references are kept and have no effect."""
 
 
 def realtime_session(

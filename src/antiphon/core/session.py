@@ -39,6 +39,7 @@ from antiphon.core.responses import Responses
 from antiphon.core.seeing import Seeing
 from antiphon.core.session_update import updated_session
 from antiphon.core.settings import Settings
+from antiphon.core.stored_prompts import overrides_with_prompt, update_with_prompt
 from antiphon.core.truncation import truncate_item
 from antiphon.core.user_turns import UserTurns
 from antiphon.protocol.base import given
@@ -59,7 +60,7 @@ from antiphon.protocol.client_events import (
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseOverrides
 from antiphon.protocol.server_events import SessionCreated, SessionUpdated
-from antiphon.protocol.session_config import SessionObject
+from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject
 
 __all__ = ["Session"]
 
@@ -72,6 +73,7 @@ class Session:
     def __init__(self, config: SessionConfig, *, new_id: IdFactory, limits: Limits) -> None:
         self._effects = Effects(new_id)
         self._limits = limits
+        self._prompts = config.prompts
         self._settings = Settings(config.session)
         self._conversation = Conversation()
         self._hearing = Hearing(self._effects, self._conversation, self._settings, limits, partials=config.partials)
@@ -264,8 +266,11 @@ class Session:
     # --- what concerns several sub-machines ------------------------------------------------------------------------
 
     def _update_session(self, event: SessionUpdate) -> None:
+        update = event.session
+        if isinstance(update, RealtimeSessionUpdate):
+            update = update_with_prompt(update, self._prompts, self._limits)
         self._settings.session = updated_session(
-            self.settings, event.session, self._limits, voice_frozen=self._settings.voice_frozen
+            self.settings, update, self._limits, voice_frozen=self._settings.voice_frozen
         )
         self._turns.configure()
         self._effects.emit(SessionUpdated(event_id=self._effects.event_id(), session=self.settings))
@@ -276,6 +281,7 @@ class Session:
             raise ProtocolError(
                 "invalid_value", "'response.create' is not available in a transcription session.", "type"
             )
+        overrides = overrides_with_prompt(overrides, self._prompts, self._limits)
         plan = self._responses.plan(session, overrides)
         prompt = own_prompt(overrides, self._conversation, session.audio.input.format.type, self._limits, self._effects)
         if prompt is not None:

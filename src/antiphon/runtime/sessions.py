@@ -191,6 +191,7 @@ class Sessions:
             capabilities=engines.llm.capabilities,
             partials=self._settings.partials,
             reads_images=engines.image_reader is not None,
+            prompts=self._settings.prompts,
         )
 
     async def _balance(self) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from antiphon.core.config import DEFAULT_INSTRUCTIONS
 from antiphon.core.limits import Limits
+from antiphon.core.stored_prompts import StoredPrompts
 from antiphon.engines.resilient import Resilience
 
 __all__ = ["RuntimeSettings"]
@@ -25,6 +26,8 @@ class RuntimeSettings:
     strict: bool = False
     """Whether unknown fields are refused, as the hosted API does."""
     instructions: str = DEFAULT_INSTRUCTIONS
+    prompts: StoredPrompts | None = None
+    """Prompts that clients may refer to; None: references have no effect."""
     partials: bool = True
     """Whether partial transcripts are made while somebody speaks."""
     resilience: Resilience = field(default_factory=Resilience)

@@ -19,6 +19,7 @@ from antiphon.engines.registry import EngineKind
 from antiphon.engines.resilient import Patience, Resilience
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.settings import RuntimeSettings
+from antiphon.server.prompts import read_prompts
 from antiphon.server.settings import PatienceSection, Settings
 
 __all__ = ["runtime_engines", "runtime_settings"]
@@ -52,6 +53,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         events_per_s=settings.events_per_s,
         strict=settings.strict,
         partials=settings.partials,
+        prompts=read_prompts(settings.prompts_file, limits) if settings.prompts_file is not None else None,
         instructions=settings.instructions or DEFAULT_INSTRUCTIONS,
         resilience=_resilience(settings.patience),
         record_dir=str(settings.record_dir) if settings.record_dir is not None else None,

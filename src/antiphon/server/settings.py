@@ -180,6 +180,10 @@ class Settings(BaseSettings):
     instructions: str = Field(
         default="", description="Instructions of a session until its client sets others; empty: our own."
     )
+    prompts_file: Path | None = Field(
+        default=None,
+        description="Prompts (TOML) that clients may refer to by id; without it such references have no effect.",
+    )
     partials: bool = Field(
         default=_RUNTIME.partials, description="Make partial transcripts while somebody speaks (costs computation)."
     )

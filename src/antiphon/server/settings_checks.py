@@ -4,9 +4,11 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from antiphon.core.limits import Limits
 from antiphon.engines.registry import EngineKind
 from antiphon.server.client_secrets import SIGNING_KEY_MIN_CHARS
 from antiphon.server.hosts import is_loopback, is_origin, points_at
+from antiphon.server.prompts import PromptsError, read_prompts
 
 if TYPE_CHECKING:
     from antiphon.server.settings import Settings
@@ -26,8 +28,18 @@ def check_together(settings: "Settings") -> None:
     _check_loops(settings)
     if settings.record_dir is not None and not settings.record_dir.is_dir():
         raise SettingsError(f"record_dir: there is no folder {str(settings.record_dir)!r}")
+    _check_prompts(settings)
     if settings.session_audio_bytes > settings.process_audio_bytes:
         raise SettingsError("session_audio_bytes is more than process_audio_bytes: no session could use it up")
+
+
+def _check_prompts(settings: "Settings") -> None:
+    if settings.prompts_file is None:
+        return
+    try:
+        read_prompts(settings.prompts_file, Limits(**settings.limits.model_dump()))
+    except PromptsError as error:
+        raise SettingsError(f"prompts_file: {error}") from None
 
 
 def _check_tls(settings: "Settings") -> None:
