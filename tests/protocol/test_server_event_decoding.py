@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from antiphon.protocol.base import UNSET
-from antiphon.protocol.codec import UnknownServerEvent, decode_server_event
+from antiphon.protocol.codec import UnknownServerEvent, decode_server_event, encode_server_event
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.items import FunctionCall, InputAudio, Message
 from antiphon.protocol.server_events import (
@@ -14,7 +14,9 @@ from antiphon.protocol.server_events import (
     ConversationItemTruncated,
     Error,
     ErrorBody,
+    ResponseDone,
     ResponseOutputAudioDelta,
+    SessionUpdated,
 )
 
 
@@ -40,6 +42,38 @@ def test_unknown_fields_are_ignored() -> None:
 def test_what_is_missing_is_null_where_null_is_allowed() -> None:
     event = read(type="error", event_id="e", error={"type": "t", "message": "m"})
     assert event == Error(event_id="e", error=ErrorBody(type="t", message="m", code=None, param=None, event_id=None))
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        {"type": "realtime"},
+        {"type": "realtime", "id": "sess_1", "model": "m", "audio": {"input": {}}},
+        {"type": "realtime", "audio": {"output": {"voice": "ash"}}},
+        {"type": "transcription", "audio": {"input": {"transcription": {}}}},
+    ],
+)
+def test_a_session_of_another_server_may_lack_any_field(session: dict[str, Any]) -> None:
+    event = read(type="session.updated", event_id="e", session=session)
+    assert isinstance(event, SessionUpdated)
+    shown = json.loads(encode_server_event(event))["session"]
+    assert shown.items() >= {key: value for key, value in session.items() if key != "audio"}.items()
+    if session["type"] == "realtime":
+        assert event.session.truncation is UNSET  # type: ignore[union-attr]
+        assert "truncation" not in shown
+
+
+def test_a_response_of_another_server_may_lack_any_field() -> None:
+    event = read(type="response.done", event_id="e", response={"id": "resp_1", "status": "completed", "output": []})
+    assert isinstance(event, ResponseDone)
+    shown = json.loads(encode_server_event(event))["response"]
+    assert (shown["id"], shown["usage"], shown["status_details"]) == ("resp_1", None, None)
+    assert "audio" not in shown
+
+
+def test_an_event_may_not_lack_what_makes_it_one() -> None:
+    assert isinstance(read(type="response.output_text.delta", event_id="e", delta="a"), UnknownServerEvent)
+    assert isinstance(read(type="session.updated", event_id="e"), UnknownServerEvent)
 
 
 def test_null_item_fields_are_absent() -> None:

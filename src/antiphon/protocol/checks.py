@@ -276,16 +276,19 @@ class _Object(Check):
     """An object of known fields.
 
     With ``null_is_absent`` an optional field that is null counts as left out; with ``missing_is_null`` a required
-    field that is left out counts as null, where null is allowed.
+    field that is left out counts as null, where null is allowed; with ``may_lack`` any other one is ``UNSET``.
     """
 
     kinds = ("object",)
 
-    def __init__(self, info: inspect.StructType, *, null_is_absent: bool, missing_is_null: bool) -> None:
+    def __init__(
+        self, info: inspect.StructType, *, null_is_absent: bool, missing_is_null: bool, may_lack: bool
+    ) -> None:
         self._struct = info.cls
         self._tag_field = info.tag_field
         self._null_is_absent = null_is_absent
         self._missing_is_null = missing_is_null
+        self._may_lack = may_lack
         self._fields: tuple[tuple[str, bool, Check], ...] = ()
         self._known: frozenset[str] = frozenset()
 
@@ -301,16 +304,22 @@ class _Object(Check):
         read: dict[str, Any] = {}
         for name, required, check in self._fields:
             if name not in value:
-                if required and not (self._missing_is_null and "null" in check.kinds):
-                    _missing(prefix + name)
-                elif required:
-                    read[name] = None
+                if required:
+                    read[name] = self._missing(check, prefix + name)
             elif required or not self._null_is_absent or value[name] is not None:
                 read[name] = check.read(value[name], prefix + name, unknowns)
         for name in value:
             if name not in self._known:
                 unknowns.add(prefix + name)
         return self._struct(**read)
+
+    def _missing(self, check: Check, path: str) -> msgspec.UnsetType | None:
+        """What stands for a required field that is not there."""
+        if self._missing_is_null and "null" in check.kinds:
+            return None
+        if self._may_lack:
+            return msgspec.UNSET
+        _missing(path)
 
 
 class _Tagged(Check):
@@ -360,19 +369,24 @@ class _Either(Check):
 # --- from types to checks ------------------------------------------------------------------------------------------
 
 
-def compile_check(wire_type: Any, *, null_is_absent: Iterable[type] = (), lenient: bool = False) -> Check:
+def compile_check(
+    wire_type: Any, *, null_is_absent: Iterable[type] = (), lenient: bool = False, may_lack: Iterable[type] = ()
+) -> Check:
     """The check of a msgspec type (a struct, or a union of structs told apart by ``type``).
 
     ``null_is_absent`` names the structs in which a peer's null for an optional field means that it was left out.
-    ``lenient`` says so of all structs, and takes a missing field for null where null is allowed.
+    ``lenient`` says so of all structs, and takes a missing field for null where null is allowed. In the structs
+    ``may_lack`` any other missing field is ``UNSET``, whatever its type says.
     """
-    return _Compiler(frozenset(null_is_absent), lenient=lenient).check(inspect.type_info(wire_type))
+    compiler = _Compiler(frozenset(null_is_absent), lenient=lenient, may_lack=frozenset(may_lack))
+    return compiler.check(inspect.type_info(wire_type))
 
 
 class _Compiler:
-    def __init__(self, null_is_absent: frozenset[type], *, lenient: bool) -> None:
+    def __init__(self, null_is_absent: frozenset[type], *, lenient: bool, may_lack: frozenset[type]) -> None:
         self._null_is_absent = null_is_absent
         self._lenient = lenient
+        self._may_lack = may_lack
         self._objects: dict[type, _Object] = {}
         self._makers: Mapping[type, Callable[[Any], Check]] = {
             inspect.AnyType: lambda _: _Anything(),
@@ -396,7 +410,12 @@ class _Compiler:
     def _object(self, info: inspect.StructType) -> Check:
         if info.cls not in self._objects:
             null_is_absent = self._lenient or info.cls in self._null_is_absent
-            check = _Object(info, null_is_absent=null_is_absent, missing_is_null=self._lenient)
+            check = _Object(
+                info,
+                null_is_absent=null_is_absent,
+                missing_is_null=self._lenient,
+                may_lack=info.cls in self._may_lack,
+            )
             self._objects[info.cls] = check
             check.fill((field.encode_name, field.required, self.check(field.type)) for field in info.fields)
         made = self._objects[info.cls]

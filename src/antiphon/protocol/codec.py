@@ -17,7 +17,18 @@ from antiphon.protocol.client_events import ClientEvent, InputAudioBufferAppend,
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.items import ContentPart, McpToolDescription, ResponseInputItem
 from antiphon.protocol.json_text import NESTING_MAX, parse_json_object, readable_event_id
+from antiphon.protocol.response import Response, ResponseAudio, ResponseAudioOutput
 from antiphon.protocol.server_events import ServerEvent
+from antiphon.protocol.session_config import (
+    AudioFormat,
+    AudioInput,
+    AudioOutput,
+    InputTranscription,
+    RealtimeSession,
+    RealtimeSessionAudio,
+    TranscriptionSession,
+    TranscriptionSessionAudio,
+)
 
 __all__ = [
     "BASE64_CHARS_MAX",
@@ -37,6 +48,21 @@ _T = TypeVar("_T")
 
 _ITEM_STRUCTS: Final = (*get_args(ResponseInputItem), *get_args(ContentPart), McpToolDescription)
 """In items null is absent: clients send back what they received with nulls added, and some cannot read such nulls."""
+
+_PARTIAL_STRUCTS: Final = (
+    RealtimeSession,
+    RealtimeSessionAudio,
+    TranscriptionSession,
+    TranscriptionSessionAudio,
+    AudioInput,
+    AudioOutput,
+    AudioFormat,
+    InputTranscription,
+    Response,
+    ResponseAudio,
+    ResponseAudioOutput,
+)
+"""What other servers show of a session or a response differs from one to the next."""
 
 _CLIENT_EVENT: Final = compile_check(ClientEvent, null_is_absent=_ITEM_STRUCTS)
 _HOT: Final = msgspec.json.Decoder(InputAudioBufferAppend | InputAudioBufferCommit)
@@ -130,7 +156,9 @@ def read_event(check: Check, plain: dict[str, Any], *, strict: bool) -> tuple[ob
 
 @functools.cache
 def _compiled(wire_type: Any, *, lenient: bool = False) -> Check:
-    return compile_check(wire_type, null_is_absent=_ITEM_STRUCTS, lenient=lenient)
+    return compile_check(
+        wire_type, null_is_absent=_ITEM_STRUCTS, lenient=lenient, may_lack=_PARTIAL_STRUCTS if lenient else ()
+    )
 
 
 def decode_body(text: str | bytes, wire_type: type[_T], *, strict: bool = False) -> Decoded[_T]:
@@ -157,6 +185,7 @@ class UnknownServerEvent:
 def decode_server_event(text: str | bytes) -> ServerEvent | UnknownServerEvent:
     """One server event, ours or upstream's: unknown fields are ignored, missing ones are null where that is allowed.
 
+    Any other field that a session or a response lacks is ``UNSET`` there, whatever its type says.
     Raises ``ProtocolError`` only for what is no JSON object with a ``type``.
     """
     try:
