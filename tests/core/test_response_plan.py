@@ -119,3 +119,23 @@ def test_what_is_refused_names_its_place(overrides: dict[str, Any], code: str, p
     with pytest.raises(ProtocolError) as refusal:
         plan(session(instructions="Short."), Limits(instructions_bytes=10), **overrides)
     assert (refusal.value.code, refusal.value.param) == (code, param)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "accepted"),
+    [
+        ({str(number): "" for number in range(16)}, True),
+        ({str(number): "" for number in range(17)}, False),
+        ({"k" * 64: "v" * 512}, True),
+        ({"k" * 65: ""}, False),
+        ({"k": "v" * 513}, False),
+        ({}, True),
+    ],
+)
+def test_metadata_has_its_bounds_and_is_kept_as_it_came(metadata: dict[str, str], accepted: bool) -> None:
+    if accepted:
+        assert plan(metadata=metadata).metadata == metadata
+    else:
+        with pytest.raises(ProtocolError) as refused:
+            plan(metadata=metadata)
+        assert (refused.value.code, refused.value.param) == ("invalid_value", "response.metadata")
