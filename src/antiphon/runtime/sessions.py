@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from antiphon.core.config import SessionConfig, realtime_session, transcription_session
 from antiphon.core.session_update import updated_session
+from antiphon.core.stored_prompts import update_with_prompt
 from antiphon.engines.base import CallContext, Prefills
-from antiphon.protocol.session_config import SessionObject, SessionUpdateBody
+from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject, SessionUpdateBody
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.ids import new_id
@@ -181,7 +182,11 @@ class Sessions:
                 max_s=limits.session_max_s,
                 instructions=self._settings.instructions,
             )
-        return session if bound is None else updated_session(session, bound, limits, voice_frozen=False)
+        if bound is None:
+            return session
+        if isinstance(bound, RealtimeSessionUpdate):
+            bound = update_with_prompt(bound, self._settings.prompts, limits)
+        return updated_session(session, bound, limits, voice_frozen=False)
 
     def _config(self, opening: Opening) -> SessionConfig:
         engines = self._engines
