@@ -88,3 +88,37 @@ def test_human_speech_is_understood_and_answered_in_speech(embedded_server: Serv
     understood = asyncio.run(heard(answer))
     assert "paris" in understood.casefold()
     assert word_error_rate(spoken, understood) <= 0.25
+
+
+def test_human_speech_is_transcribed_with_the_probability_of_each_token(embedded_server: ServerProcess) -> None:
+    async def run() -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
+        async with (
+            AsyncOpenAI(base_url=embedded_server.base_url, api_key="any") as openai,
+            openai.realtime.connect(extra_query={"intent": "transcription", "model": "any-name"}) as connection,
+        ):
+            await connection.session.update(
+                session={
+                    "type": "transcription",
+                    "include": ["item.input_audio_transcription.logprobs"],
+                    "audio": {"input": {"turn_detection": None, "transcription": {"language": "en"}}},
+                }
+            )
+            for chunk in chunks(recording("go_forward.wav"), 100):
+                await connection.input_audio_buffer.append(audio=base64.b64encode(chunk).decode())
+            await connection.input_audio_buffer.commit()
+            async for event in connection:
+                payload = event.to_dict()
+                assert_valid_server_event(payload)
+                events.append(payload)
+                if event.type == "conversation.item.input_audio_transcription.completed":
+                    break
+        return events
+
+    *earlier, completed = asyncio.run(run())
+    assert word_error_rate(transcript_of("go_forward.wav"), completed["transcript"]) <= 0.15
+    assert "".join(one["token"] for one in completed["logprobs"]).strip() == completed["transcript"]
+    assert all(one["logprob"] <= 0 for one in completed["logprobs"])
+    assert completed["languages"] == [{"code": "en"}]
+    assert completed["usage"]["type"] == "duration"
+    assert not [event for event in earlier if event["type"].startswith("response.")]

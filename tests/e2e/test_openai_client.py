@@ -174,6 +174,34 @@ async def truncating(client: Client) -> None:
     assert 0 < len(kept["transcript"]) < len(item["content"][0]["transcript"])
 
 
+async def a_limited_answer(client: Client) -> None:
+    await client.say("say one two three four five")
+    await client.connection.response.create(response={"output_modalities": ["text"], "max_output_tokens": 3})
+    done = (await client.until("response.done"))["response"]
+    assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
+    assert done["usage"]["output_tokens"] == 3
+    await a_text_turn_after(client)
+
+
+async def responses_beside_the_conversation(client: Client) -> None:
+    await client.say("say in the conversation")
+    await client.connection.response.create()
+    for number in range(3):
+        item = RealtimeConversationItemUserMessageParam(
+            type="message", role="user", content=[{"type": "input_text", "text": f"say beside it {number}"}]
+        )
+        await client.connection.response.create(
+            response={"conversation": "none", "metadata": {"number": str(number)}, "input": [item]}
+        )
+    said: dict[str | None, str] = {}
+    for _ in range(4):
+        done = (await client.until("response.done"))["response"]
+        assert (done["conversation_id"] is None) == (done["metadata"] is not None)
+        said[(done["metadata"] or {}).get("number")] = done["output"][0]["content"][0]["transcript"]
+        assert done["usage"]["output_token_details"]["audio_tokens"] > 0
+    assert said == {None: "in the conversation"} | {str(number): f"beside it {number}" for number in range(3)}
+
+
 async def a_failing_engine(client: Client) -> None:
     await client.say("fail overloaded")
     await client.connection.response.create()
@@ -184,12 +212,59 @@ async def a_failing_engine(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "scenario",
-    [a_text_turn, a_spoken_turn, a_function_call, cancelling, errors, truncating, a_failing_engine],
+    [
+        a_text_turn,
+        a_spoken_turn,
+        a_function_call,
+        cancelling,
+        errors,
+        truncating,
+        a_limited_answer,
+        responses_beside_the_conversation,
+        a_failing_engine,
+    ],
     ids=lambda scenario: scenario.__name__,
 )
 def test_the_official_client(scripted_server: ServerProcess, scenario: Scenario) -> None:
     async def run() -> None:
         async with connected(scripted_server) as client:
             await scenario(client)
+
+    asyncio.run(run())
+
+
+def test_a_transcription_session_of_the_official_client(scripted_server: ServerProcess) -> None:
+    async def run() -> None:
+        async with (
+            AsyncOpenAI(base_url=scripted_server.base_url, api_key="any") as openai,
+            openai.realtime.connect(extra_query={"intent": "transcription"}) as connection,
+        ):
+            client = Client(connection)
+            created = await client.next()
+            assert created["session"]["type"] == "transcription"
+            await utter(client, "say good morning")
+            completed = await client.until("conversation.item.input_audio_transcription.completed")
+            assert completed["transcript"] == "good morning"
+            assert completed["usage"] == {"type": "duration", "seconds": 0.5}
+            await utter(client, "fail unavailable")
+            failed = await client.until("conversation.item.input_audio_transcription.failed")
+            assert failed["error"]["code"] == "transcription_unavailable"
+            await connection.response.create()
+            assert (await client.until("error"))["error"]["code"] == "invalid_value"
+            await utter(client, "say good night")
+            completed = await client.until("conversation.item.input_audio_transcription.completed")
+            assert completed["transcript"] == "good night"
+            assert not [name for name in client.types if name.startswith("response.")]
+
+    async def utter(client: Client, script: str) -> None:
+        """The scripted recogniser hears what its hints say."""
+        await client.connection.session.update(
+            session={
+                "type": "transcription",
+                "audio": {"input": {"turn_detection": None, "transcription": {"model": "any", "prompt": script}}},
+            }
+        )
+        await client.speak(tone_ms(500))
+        await client.connection.input_audio_buffer.commit()
 
     asyncio.run(run())
