@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 from collections.abc import Awaitable
@@ -296,7 +297,11 @@ def test_one_line_for_the_session_and_its_turn_without_a_word_of_it(
     run_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(server: Any) -> None:
-        headers = {"Authorization": "Bearer hush-key", "User-Agent": "forged\tline " + "x" * 300}
+        headers = {
+            "Authorization": "Bearer hush-key",
+            "User-Agent": "forged\tline " + "x" * 300,
+            "OpenAI-Safety-Identifier": "hush-user",
+        }
         async with server.connect(additional_headers=headers, user_agent_header=None) as socket:
             await _first(socket)
             part = {"type": "input_text", "text": "hush-words"}
@@ -316,6 +321,7 @@ def test_one_line_for_the_session_and_its_turn_without_a_word_of_it(
     assert fields["session_ended"]["session"] == fields["turn_finished"]["session"]
     assert fields["session_ended"]["connection"].startswith("req_")
     assert len(fields["session_ended"]["client"]) == 128
+    assert fields["session_ended"]["safety"] == hashlib.sha256(b"hush-user").hexdigest()[:16]
     assert fields["turn_finished"]["done_ms"] >= 0
     assert "hush" not in repr([vars(record) for record in own])
 

@@ -1,6 +1,7 @@
 """The endpoints that hand out client secrets, over a real socket."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -60,6 +61,20 @@ def test_a_secret_opens_the_session_that_it_binds(run_server: Any, options: Any)
         assert (session["model"], session["audio"]["input"]["turn_detection"]) == ("mine", None)
 
     assert run_server(scenario, KEYS) == ""
+
+
+def test_a_stored_prompt_that_a_secret_binds_is_filled_in(run_server: Any, tmp_path: Path) -> None:
+    async def scenario(server: Any) -> None:
+        bound = {"type": "realtime", "prompt": {"id": "p", "variables": {"name": "Ada"}}}
+        body = (await post(server, ENDPOINTS[0], {"session": bound})).json()
+        session = await opened(server, bearer(body["value"]))
+        assert session["instructions"] == body["session"]["instructions"] == "Greet Ada."
+        unknown = await post(server, ENDPOINTS[0], {"session": {"type": "realtime", "prompt": {"id": "ghost"}}})
+        assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "session.prompt.id")
+
+    prompts = tmp_path / "prompts.toml"
+    prompts.write_text('[p.versions.1]\ninstructions = "Greet {{name}}."\n')
+    assert run_server(scenario, KEYS | {"prompts_file": str(prompts)}) == ""
 
 
 def test_the_answer_is_the_apis_with_the_secret_where_old_pages_look_too(run_server: Any) -> None:

@@ -41,6 +41,8 @@ class Opening:
     """What the client's secret says of the session, of the same kind; applied before anything that the client sends."""
     beta: bool = False
     """Whether the client asked for the beta's events."""
+    safety_hash: str | None = None
+    """Of the identifier that the application gave to its own user: for the log, which never holds the identifier."""
 
 
 class Admission:

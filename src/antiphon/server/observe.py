@@ -133,6 +133,7 @@ class ServerObserver:
             kind=opening.kind if opening else None,
             model=escaped(opening.model) if opening else None,
             client=client,
+            safety=opening.safety_hash if opening else None,
             outcome=summary.outcome,
             duration_s=summary.duration_s,
             turns=summary.turns,

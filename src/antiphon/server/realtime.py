@@ -1,5 +1,7 @@
 """``/v1/realtime``: from a WebSocket handshake to a session."""
 
+import hashlib
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +29,7 @@ _BETA = "realtime=v1"
 _BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 _INTENTS = ("", "conversation", "transcription")
 _RETRY_S = 5
+_HASH_DIGITS = 16
 
 
 async def realtime(socket: WebSocket) -> None:
@@ -127,7 +130,14 @@ def _opening_of(bound: SessionUpdateBody | None, intent: str, asked: str, socket
         connection_id=_connection_id(socket),
         bound=bound,
         beta=_asks_for_beta(socket),
+        safety_hash=_safety_hash(socket),
     )
+
+
+def _safety_hash(socket: WebSocket) -> str | None:
+    """The identifier may be an address or a name: the log tells the same user by the same hash, and no more."""
+    identifier = socket.headers.get("openai-safety-identifier", "")
+    return hashlib.sha256(identifier.encode()).hexdigest()[:_HASH_DIGITS] if identifier else None
 
 
 def _asks_for_beta(socket: WebSocket) -> bool:
