@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from msgspec import inspect
+from starlette.routing import Route, WebSocketRoute
 
 import antiphon.core
 from antiphon.conform.shapes import api_shapes
@@ -29,6 +30,7 @@ from antiphon.protocol.session_config import (
     TranscriptionSession,
     TranscriptionSessionUpdate,
 )
+from antiphon.server.app import ROUTES
 
 __all__ = ["MISSING", "Row", "emitted_types", "page", "sections", "wrong_remarks"]
 
@@ -99,6 +101,24 @@ REMARKS: Final[Mapping[str, str]] = {
     "response.reasoning.effort": "passed on by the engine `openai`, with its option `reasoning`",
 }
 
+_ADDRESSES: Final[Mapping[str, str]] = {
+    "WS /v1/realtime": "",
+    "GET /v1/models": "",
+    "GET /v1/models/{model}": "",
+    "POST /v1/realtime/client_secrets": "",
+    "POST /v1/realtime/sessions": "of the beta",
+    "POST /v1/realtime/transcription_sessions": "of the beta",
+    "POST /v1/realtime/calls": "WebRTC",
+    "POST /v1/realtime/calls/{call_id}/hangup": "WebRTC and SIP",
+    "POST /v1/realtime/calls/{call_id}/accept": "SIP",
+    "POST /v1/realtime/calls/{call_id}/reject": "SIP",
+    "POST /v1/realtime/calls/{call_id}/refer": "SIP",
+    "WS /v1/realtime/translations": "translation",
+    "POST /v1/realtime/translations/client_secrets": "translation",
+    "POST /v1/realtime/translations/calls": "translation",
+}
+"""Those of the hosted API, and what they belong to."""
+
 _ELSEWHERE: Final = (
     "Telephony by SIP (`accept`, `reject`, `refer`, the webhook `realtime.call.incoming`, DTMF), translation sessions "
     "(`/v1/realtime/translations`) and GPT-Live (`/v1/live/sessions`) are not there."
@@ -166,12 +186,25 @@ _SERVER_GROUPS: Final = (
 
 def sections() -> Iterator[tuple[str, list[Row]]]:
     """Heading and rows of each table."""
+    yield "Addresses", list(_addresses())
     yield "Client events", list(_events(_SHAPES.client_events, get_args(ClientEvent), None))
     for group in _CLIENT_GROUPS:
         yield group.heading, list(_group_rows(group))
     yield "Server events", list(_events(_SHAPES.server_events, get_args(ServerEvent), emitted_types()))
     for group in _SERVER_GROUPS:
         yield group.heading, list(_group_rows(group, shown=True))
+
+
+def _addresses() -> Iterator[Row]:
+    there = set()
+    for route in ROUTES:
+        if isinstance(route, WebSocketRoute):
+            there.add(f"WS {route.path}")
+        elif isinstance(route, Route):
+            path = route.path.replace(":path}", "}")
+            there.update(f"{method} {path}" for method in route.methods or ())
+    for address, belongs_to in _ADDRESSES.items():
+        yield Row(address, _YES if address in there else _NO, belongs_to)
 
 
 def emitted_types() -> frozenset[str]:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
@@ -22,10 +22,25 @@ from antiphon.server.origin import BrowserRules, OriginPolicy
 from antiphon.server.realtime import realtime, realtime_without_upgrade
 from antiphon.server.session_requests import create_client_secret, create_session, create_transcription_session
 
-__all__ = ["create_app"]
+__all__ = ["ROUTES", "create_app"]
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 5.0
+
+
+ROUTES: Sequence[BaseRoute] = (
+    Route("/healthz", healthz, methods=["GET"]),
+    Route("/readyz", readyz, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
+    Route("/v1/models", list_models, methods=["GET"]),
+    Route("/v1/models/{model:path}", get_model, methods=["GET"]),
+    Route("/v1/realtime/client_secrets", create_client_secret, methods=["POST"]),
+    Route("/v1/realtime/sessions", create_session, methods=["POST"]),
+    Route("/v1/realtime/transcription_sessions", create_transcription_session, methods=["POST"]),
+    Route("/v1/realtime", realtime_without_upgrade, methods=["GET"]),
+    WebSocketRoute("/v1/realtime", realtime),
+)
+"""Every address that answers, sockets included."""
 
 
 def create_app(
@@ -36,19 +51,7 @@ def create_app(
     ``on_ready`` is called once sessions are accepted; ``on_failed``, with one line, if that can never be.
     """
     app = Starlette(
-        routes=[
-            Route("/healthz", healthz, methods=["GET"]),
-            Route("/readyz", readyz, methods=["GET"]),
-            Route("/metrics", metrics, methods=["GET"]),
-            Route("/v1/models", list_models, methods=["GET"]),
-            Route("/v1/models/{model:path}", get_model, methods=["GET"]),
-            Route("/v1/realtime/client_secrets", create_client_secret, methods=["POST"]),
-            Route("/v1/realtime/sessions", create_session, methods=["POST"]),
-            Route("/v1/realtime/transcription_sessions", create_transcription_session, methods=["POST"]),
-            Route("/v1/realtime", realtime_without_upgrade, methods=["GET"]),
-            WebSocketRoute("/v1/realtime", realtime),
-            WebSocketRoute("/{path:path}", _no_such_socket),
-        ],
+        routes=[*ROUTES, WebSocketRoute("/{path:path}", _no_such_socket)],
         exception_handlers=exception_handlers(),
         lifespan=lambda _: _lifespan(context, on_ready, on_failed),
     )
