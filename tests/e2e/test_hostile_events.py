@@ -136,7 +136,11 @@ REFUSED: dict[str, tuple[Event, str, str | None]] = {
     ),
     "129 tools": (tools(*[{}] * 129), "array_above_max_length", "session.tools"),
     "a large schema": (tools({"description": "x" * 300_000}), "string_above_max_length", "session.tools"),
-    "a large model name": (update(model="m" * 2_000_000), "string_above_max_length", "session"),
+    "a large name of a recogniser": (
+        update(audio={"input": {"transcription": {"model": "m" * 2_000_000}}}),
+        "string_above_max_length",
+        "session",
+    ),
     "a large voice name": (
         respond(audio={"output": {"voice": "v" * 300}}),
         "string_above_max_length",
