@@ -53,7 +53,6 @@ _NO_REMOTE_TOOLS: Final = "tools on remote servers are not called"
 UNREAD: Final[Mapping[str, str]] = {
     "delay": "words are told as soon as they are stable",
     "rate": "24000 is the only one",
-    "idle_timeout_ms": "nothing happens when nobody speaks",
     **dict.fromkeys(
         (
             "allowed_callers",

@@ -23,7 +23,6 @@ def test_what_is_said_beside_the_code_fits_it() -> None:
 # --- every event is emitted ----------------------------------------------------------------------------------------
 
 _NOT_YET: Final = {
-    "input_audio_buffer.timeout_triggered",
     "mcp_list_tools.completed",
     "mcp_list_tools.failed",
     "mcp_list_tools.in_progress",
