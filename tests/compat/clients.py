@@ -16,7 +16,7 @@ from scripts.clients import ensure, node
 __all__ = ["CLIENTS", "SCENARIOS", "Client", "Outcome", "beside_its_packages", "run_client"]
 
 ROOT: Final = Path(__file__).parents[2]
-_CLIENT_S: Final = 150
+_CLIENT_S: Final = 170
 
 SCENARIOS: Final = (
     "connect",
@@ -29,6 +29,7 @@ SCENARIOS: Final = (
     "error",
     "reconnect",
     "transcription",
+    "client_secret",
 )
 
 
@@ -82,7 +83,7 @@ CLIENTS: Final = (
         "openai-agents",
         '`RealtimeRunner(agent).run(model_config={"url": "ws://127.0.0.1:8000/v1/realtime?model=gpt-realtime", '
         '"api_key": "any"})`',
-        without=("transcription",),
+        without=("transcription", "client_secret"),
     ),
     Client(
         "agents_js",
@@ -96,12 +97,14 @@ CLIENTS: Final = (
         "LiveKit Agents",
         "livekit-plugins-openai",
         '`openai.realtime.RealtimeModel(base_url="http://127.0.0.1:8000/v1", api_key="any")`',
+        without=("client_secret",),
     ),
     Client(
         "pipecat_pipeline",
         "Pipecat",
         "pipecat-ai",
         '`OpenAIRealtimeLLMService(base_url="ws://127.0.0.1:8000/v1/realtime", api_key="any")`',
+        without=("client_secret",),
     ),
 )
 

@@ -1,8 +1,8 @@
 // What the Node clients share; `reporting.py` says the rules.
 
 const RATE_HZ = 24_000;
-const SCENARIO_MS = 30_000;
-const UNTIL_MS = 10_000;
+const SCENARIO_MS = 45_000;
+const UNTIL_MS = 15_000;
 
 /** Run `run.mjs ADDRESS [SCENARIO ...]`: one JSON line for each scenario. */
 export async function main(scenarios) {
@@ -41,7 +41,7 @@ export function askForACut() {
   console.log('{"cut": true}');
 }
 
-/** Resolves with what `condition` gives as soon as that is true; fails if it is not within ten seconds. */
+/** Resolves with what `condition` gives as soon as that is true; fails if it is not within 15 seconds. */
 export async function until(condition, what) {
   const deadline = performance.now() + UNTIL_MS;
   for (;;) {

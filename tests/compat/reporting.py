@@ -19,8 +19,8 @@ Scenario = Callable[[str], Awaitable[str]]
 """Takes the address, returns in a few words what was seen."""
 
 RATE_HZ = 24_000
-_SCENARIO_S = 30.0
-_UNTIL_S = 10.0
+_SCENARIO_S = 45.0
+_UNTIL_S = 15.0
 
 
 def main(scenarios: Mapping[str, Scenario]) -> None:
@@ -45,7 +45,7 @@ def ask_for_a_cut() -> None:
 
 
 async def until(condition: Callable[[], Any], what: str) -> Any:
-    """Return what ``condition`` gives as soon as that is true; fail if it is not within ten seconds."""
+    """Return what ``condition`` gives as soon as that is true; fail if it is not within 15 seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _UNTIL_S
     while not (found := condition()):

@@ -51,7 +51,7 @@ class Client {
   }
 }
 
-async function connected(address, scenario, config = {}) {
+async function connected(address, scenario, config = {}, apiKey = "any") {
   const calls = [];
   const tools = [["weather", "city", "sunny"], ["clock", "zone", "noon"]].map(([name, argument, output]) =>
     tool({
@@ -75,7 +75,7 @@ async function connected(address, scenario, config = {}) {
   const session = new RealtimeSession(agent, { transport, model: "gpt-realtime", config, tracingDisabled: true });
   const client = new Client(session, calls);
   try {
-    await session.connect({ apiKey: "any" });
+    await session.connect({ apiKey });
     await client.until("session.updated");
     return await scenario(client);
   } finally {
@@ -210,6 +210,30 @@ async function reconnect(address) {
   });
 }
 
+/** The way of pages: their own server asks for a secret, the page connects with it. */
+async function clientSecret(address) {
+  const session = { type: "realtime", output_modalities: ["text"] };
+  const asked = await fetch(`${address}/realtime/client_secrets`, {
+    method: "POST",
+    headers: { Authorization: "Bearer any", "Content-Type": "application/json" },
+    body: JSON.stringify({ session }),
+  });
+  const { value } = await asked.json();
+  assert.match(value, /^ek_/);
+  return connected(
+    address,
+    async (client) => {
+      assert.deepEqual((await client.until("session.created")).session.output_modalities, ["text"]);
+      client.session.sendMessage("hello");
+      await client.untilSaid("You said: hello");
+      client.assertSane();
+      return "ek_... brought its session";
+    },
+    { outputModalities: ["text"] },
+    value,
+  );
+}
+
 await main({
   connect,
   configure,
@@ -220,4 +244,5 @@ await main({
   cancel,
   error,
   reconnect,
+  client_secret: clientSecret,
 });

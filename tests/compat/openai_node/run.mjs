@@ -201,6 +201,18 @@ async function transcription(address) {
   return heard.transcript;
 }
 
+async function clientSecret(address) {
+  const session = { type: "realtime", instructions: "Be kind.", output_modalities: ["text"] };
+  const { value } = await openai(address).realtime.clientSecrets.create({ session });
+  const holder = new OpenAI({ baseURL: address, apiKey: value });
+  const client = new Client(new OpenAIRealtimeWebSocket({ model: "gpt-realtime" }, holder));
+  assert.equal((await client.until("session.created")).session.instructions, "Be kind.");
+  client.ask("hello");
+  assert.equal((await client.done()).output[0].content[0].text, "You said: hello");
+  client.connection.close();
+  return `${value.slice(0, 3)}... brought its session`;
+}
+
 await main({
   connect,
   configure,
@@ -212,4 +224,5 @@ await main({
   error,
   reconnect,
   transcription,
+  client_secret: clientSecret,
 });

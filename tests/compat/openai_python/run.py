@@ -186,6 +186,19 @@ async def transcription(address: str) -> str:
         return str(heard.transcript)
 
 
+async def client_secret(address: str) -> str:
+    os.environ.update(OPENAI_BASE_URL=address, OPENAI_API_KEY="any")
+    async with AsyncOpenAI() as openai:
+        session: Any = {"type": "realtime", "instructions": "Be kind.", "output_modalities": ["text"]}
+        secret = await openai.realtime.client_secrets.create(session=session)
+    async with AsyncOpenAI(api_key=secret.value) as openai, openai.realtime.connect(model="gpt-realtime") as connection:
+        client = Client(connection)
+        assert (await client.until("session.created")).session.instructions == "Be kind."
+        await client.ask("hello")
+        assert (await client.until("response.done")).response.output[0].content[0].text == "You said: hello"
+        return f"{secret.value[:3]}... brought its session"
+
+
 main(
     {
         "connect": connect,
@@ -198,5 +211,6 @@ main(
         "error": error,
         "reconnect": reconnect,
         "transcription": transcription,
+        "client_secret": client_secret,
     }
 )
