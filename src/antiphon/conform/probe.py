@@ -28,6 +28,7 @@ __all__ = ["INPUT_HZ", "HandshakeError", "Probe", "append", "bundled_speech", "p
 INPUT_HZ = 24_000
 _CHUNK_MS = 100
 _G711_HZ = 8_000
+_FRAME_BYTES_MAX = 64 * 2**20
 
 
 class HandshakeError(Exception):
@@ -83,7 +84,7 @@ class Probe:
             compression=compression,
             proxy=None,
             ssl=self.target.tls,
-            max_size=None,
+            max_size=_FRAME_BYTES_MAX,
             open_timeout=self.target.timeout_s,
             close_timeout=2,
         )

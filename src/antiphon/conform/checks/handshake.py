@@ -137,7 +137,7 @@ async def _wrong_key(probe: Probe, **options: object) -> None:
     expected = "HTTP 401, or an error event invalid_api_key and a close"
     try:
         async with probe.opened(**options) as connection:  # type: ignore[arg-type]
-            event = await connection.next()
+            event = (await connection.until({"error", "session.created"}))[-1]
             if event.get("type") != "error":
                 raise NotApplicableError("this server accepts any key")
             code = event["error"].get("code")

@@ -250,7 +250,7 @@ async def interrupt_off(probe: Probe) -> None:
 
 @RULES.check(
     "idle-timeout",
-    "After idle_timeout_ms of silence: timeout_triggered, then committed, then an answer",
+    "idle_timeout_ms after an answer, if nobody speaks: timeout_triggered, committed, another answer",
     f"{_SERVER}, input_audio_buffer.timeout_triggered",
     Need.SPEECH,
     Need.TIME,
@@ -259,6 +259,7 @@ async def idle_timeout(probe: Probe) -> None:
     async with probe.connect() as connection:
         connection.timeout_s = 20
         await connection.configure(output_modalities=["text"], **_detecting(idle_timeout_ms=5000))
+        await connection.turn("say Hello.")
         await append(connection, bytes(INPUT_HZ * 2 * 6))
         try:
             events = await connection.collect("response.created")
