@@ -17,7 +17,6 @@ pytestmark = pytest.mark.e2e
 
 _KEY = "a-key-that-is-never-shown"
 _NOT_YET = {
-    "images.bad-base64",
     "mcp.address-missing",
     "mcp.two-addresses",
 }

@@ -200,7 +200,7 @@ def read_speech(wav: bytes) -> bytes:
         raise ValueError(f"no wav file: {error}") from error
 
 
-def png(width: int = 16, height: int = 16) -> str:
+def png(width: int = 16, height: int = 16, *, compressed: bool = True) -> str:
     """A red picture, as a data URL."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
@@ -209,7 +209,12 @@ def png(width: int = 16, height: int = 16) -> str:
 
     rows = (b"\0" + b"\xff\0\0" * width) * height
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows, 6 if compressed else 0))
+        + chunk(b"IEND", b"")
+    )
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
