@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured
+from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured, WritingEnded
 from antiphon.vocabulary.llm import TokenUsage
 from tests.support.session import WINDOW_MS
 from tests.support.world import World
@@ -183,6 +183,9 @@ class Play:
 
     def _call(self, number: int, index: int, arguments: str) -> None:
         self.driver.call(self._generating(number), index % 3, "look", arguments)
+
+    def _wrote(self, number: int) -> None:
+        self.driver.do(WritingEnded(self._generating(number)))
 
     def _spoken(self, number: int, start: int, ms: int) -> None:
         response_id = self._generating(number)

@@ -25,7 +25,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured, TranscriptProduced, TransportClosed
+from antiphon.core.inputs import (
+    AudioBudgetChanged,
+    ItemMeasured,
+    TranscriptProduced,
+    TransportClosed,
+    WritingEnded,
+)
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import Emit, FeedTranscription, Output, StartResponse
 from antiphon.vocabulary.llm import (
@@ -430,6 +436,7 @@ _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "text": _text,
     "call": _call,
     "spoken": _spoken,
+    "wrote": lambda driver, response_id: driver.do(WritingEnded(response_id)),
     "ended": _ended,
     "broke": _broke,
     "transcript": _transcript,
@@ -442,7 +449,8 @@ _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
 }
 """``audio 500ms`` · ``speech 320ms`` (with the detector's word) · ``silence 512ms`` · ``text $r words`` ·
 ``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
-``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` · ``unheard $item KIND`` ·
+``wrote $r`` · ``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` ·
+``unheard $item KIND`` ·
 ``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
 ``detailed $item {"text": .., "language": .., "logprobs": [[TOKEN, LOGPROB]], "usage": [TEXT, AUDIO, OUTPUT]}`` ·
 ``measured $item TOKENS`` · ``budget BYTES`` · ``tick`` · ``open`` · ``close``"""

@@ -34,6 +34,7 @@ __all__ = [
     "TranscriptProduced",
     "TransportClosed",
     "TransportOpened",
+    "WritingEnded",
 ]
 
 INPUT_HZ = 24_000
@@ -136,6 +137,13 @@ class ToolCallProduced:
 
 
 @dataclass(frozen=True, slots=True)
+class WritingEnded:
+    """The model has said all it has to say in a response: its calls are complete. Its speech may go on."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AudioProduced:
     """Speech of a response, ready for the wire: in the response's output format, 40 to 200 ms a piece."""
 
@@ -179,6 +187,7 @@ Input: TypeAlias = (
     | ItemMeasured
     | TextProduced
     | ToolCallProduced
+    | WritingEnded
     | AudioProduced
     | GenerationEnded
     | AudioBudgetChanged

@@ -94,6 +94,7 @@ class _OpenCall:
     call_id: str
     name: str
     pieces: list[str] = field(default_factory=list)
+    is_done: bool = False
 
     @property
     def arguments(self) -> str:
@@ -149,6 +150,11 @@ class ActiveResponse:
         speaks = self._conversation is not None and bool(self._output)
         return speaks and not any(isinstance(out, _OpenCall) for out in self._output)
 
+    @property
+    def only_speaks(self) -> bool:
+        """Whether nothing but speech is still to come of a response that has called a tool."""
+        return bool(self._calls) and all(call.is_done for call in self._calls.values())
+
     def owns(self, item_id: str) -> bool:
         return any(out.entry.id == item_id for out in self._output)
 
@@ -185,7 +191,7 @@ class ActiveResponse:
         if self._calls and index not in self._calls and not self.plan.parallel_tool_calls:
             return  # one call was asked for; not every engine can be held to that
         call = self._calls.get(index) or self._open_call(index, name)
-        if not arguments_delta:
+        if not arguments_delta or call.is_done:
             return
         call.pieces.append(arguments_delta)
         self._chunks += 1
@@ -200,6 +206,13 @@ class ActiveResponse:
                 obfuscation=self._effects.padding(arguments_delta),
             )
         )
+
+    def end_writing(self) -> None:
+        """Its calls are complete: they can be answered while the speech goes on."""
+        for call in self._calls.values():
+            if not call.is_done:
+                call.is_done = True
+                self._close_item(call, "completed")
 
     def add_audio(self, spoken: AudioProduced) -> Entry | None:
         """Send speech. Returns the entry that grew; None if no message speaks that text."""
@@ -281,7 +294,8 @@ class ActiveResponse:
         for out in self._output:
             if out.entry.playout is not None:
                 out.entry.playout.whole = whole
-            self._close_item(out, status)
+            if not (isinstance(out, _OpenCall) and out.is_done):
+                self._close_item(out, status)
         self._effects.emit(
             ResponseDone(event_id=self._effects.event_id(), response=self._wire(outcome, self._usage(usage)))
         )

@@ -23,6 +23,7 @@ from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan, plan_response
 from antiphon.core.seeing import Seeing
 from antiphon.core.usage import prompt_size
+from antiphon.protocol.base import given
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseError, ResponseOverrides, StatusReason
 from antiphon.protocol.session_config import RealtimeSession, TurnDetection
@@ -77,6 +78,8 @@ class Responses:
         self._default: ActiveResponse | None = None
         self._out_of_band: dict[str, ActiveResponse] = {}
         self._automatic: _Automatic | None = None
+        self._waiting: ResponsePlan | None = None
+        """What is to begin once the default response has been spoken."""
         self._truncated_away: str | None = None
         """The response that the latest truncation stopped, until it is cancelled or another one begins."""
         self.user_speaks = False
@@ -109,7 +112,7 @@ class Responses:
     def plan(self, session: RealtimeSession, overrides: ResponseOverrides) -> ResponsePlan:
         """Check a ``response.create`` against the settings and the responses that run; changes nothing."""
         plan = plan_response(session, overrides, self._limits)
-        if plan.conversation == "auto" and self._default is not None:
+        if plan.conversation == "auto" and self._default is not None and not self._can_wait(overrides):
             raise ProtocolError(
                 "conversation_already_has_active_response",
                 f"Conversation already has an active response in progress: {self._default.id}. "
@@ -139,8 +142,17 @@ class Responses:
                 "response.input",
             )
 
+    def _can_wait(self, overrides: ResponseOverrides) -> bool:
+        """A tool's result may come while the response that asked for it is still being spoken; its answer then begins
+        as if the client had waited. Some clients do not, and would never ask again."""
+        only_speaks = self._default is not None and self._default.only_speaks
+        return only_speaks and self._waiting is None and given(overrides.input, None) is None
+
     def create(self, plan: ResponsePlan, prompt: OwnPrompt | None) -> None:
         """Announce a planned response; ``prompt`` None: the conversation as it is now. ``advance`` starts it."""
+        if plan.conversation == "auto" and self._default is not None:
+            self._waiting = plan
+            return
         self._begin(plan, prompt)
         if plan.conversation == "auto":
             # It answers the turns that an automatic response was waiting for.
@@ -155,6 +167,8 @@ class Responses:
         if response is None:
             raise ProtocolError("response_cancel_not_active", "Cancellation failed: no active response found")
         self._stop(response, "client_cancelled")
+        if response_id is None:
+            self._give_up_waiting("client_cancelled")
 
     def interrupt_item(self, item_id: str) -> None:
         """The item of a running response was truncated: its listener has stopped listening."""
@@ -176,6 +190,7 @@ class Responses:
         """Nothing more is to be heard of what the default response said, or is saying."""
         if self._default is not None:
             self._stop(self._default, "turn_detected")
+            self._give_up_waiting("turn_detected")
         self._playback.stop(self._effects.now)
 
     def turn_ended(self, entry: Entry, detection: TurnDetection) -> None:
@@ -188,6 +203,8 @@ class Responses:
 
     def advance(self, session: RealtimeSession) -> None:
         """Start whatever has all it needs: called after every fact."""
+        if self._default is None and (plan := self._take_waiting()) is not None:
+            self.create(plan, None)
         for response in self._all():
             self._start_if_ready(response)
         automatic = self._automatic
@@ -234,6 +251,15 @@ class Responses:
         else:
             self._close(response, _failure(fact.fault), fact.usage)
 
+    def fail_all(self, code: str, message: str) -> None:
+        """The session is about to end, and the client can still be told of it."""
+        self._automatic = self._waiting = None
+        error = ResponseError(type="invalid_request_error", code=code, message=message)
+        for response in self._all():
+            if response.generating:
+                self._effects.order(StopResponse(response.id))
+            self._close(response, Outcome("failed", error=error), _NOTHING)
+
     def stop_all(self) -> None:
         """The session ends; nobody is left to be told."""
         for response in self._all():
@@ -241,7 +267,7 @@ class Responses:
                 self._effects.order(StopResponse(response.id))
         self._default = None
         self._out_of_band.clear()
-        self._automatic = None
+        self._automatic = self._waiting = None
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
@@ -297,6 +323,15 @@ class Responses:
             parallel_tool_calls=plan.parallel_tool_calls,
             reasoning_effort=plan.reasoning_effort,
         )
+
+    def _take_waiting(self) -> ResponsePlan | None:
+        plan, self._waiting = self._waiting, None
+        return plan
+
+    def _give_up_waiting(self, reason: StatusReason) -> None:
+        """It was asked for, so it is announced, and ended for the reason that ended the response before it."""
+        if (plan := self._take_waiting()) is not None:
+            self._stop(self._begin(plan, None), reason)
 
     def _stop(self, response: ActiveResponse, reason: StatusReason) -> None:
         if response.generating:

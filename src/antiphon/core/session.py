@@ -28,6 +28,7 @@ from antiphon.core.inputs import (
     TranscriptProduced,
     TransportClosed,
     TransportOpened,
+    WritingEnded,
 )
 from antiphon.core.item_checks import decoded_audio
 from antiphon.core.items import Items
@@ -35,9 +36,10 @@ from antiphon.core.limits import Limits
 from antiphon.core.outputs import CloseSession, Output
 from antiphon.core.playout import Playback
 from antiphon.core.response_input import own_prompt
+from antiphon.core.response_plan import ResponsePlan
 from antiphon.core.responses import Responses
 from antiphon.core.seeing import Seeing
-from antiphon.core.session_update import updated_session
+from antiphon.core.session_update import updated_session, voice_error
 from antiphon.core.settings import Settings
 from antiphon.core.stored_prompts import overrides_with_prompt, update_with_prompt
 from antiphon.core.truncation import truncate_item
@@ -196,6 +198,9 @@ class Session:
                 if response := self._responses.find(input.response_id):
                     response.add_call(input.index, sendable(input.name), sendable(input.arguments_delta))
                     self._items.keep_within_limit()
+            case WritingEnded():
+                if response := self._responses.find(input.response_id):
+                    response.end_writing()
             case AudioProduced():
                 self._audio_produced(input)
             case GenerationEnded():
@@ -270,7 +275,7 @@ class Session:
         if isinstance(update, RealtimeSessionUpdate):
             update = update_with_prompt(update, self._prompts, self._limits)
         self._settings.session = updated_session(
-            self.settings, update, self._limits, voice_frozen=self._settings.voice_frozen
+            self.settings, update, self._limits, voice_frozen=self._settings.voice_heard is not None
         )
         self._turns.configure()
         self._effects.emit(SessionUpdated(event_id=self._effects.event_id(), session=self.settings))
@@ -283,6 +288,7 @@ class Session:
             )
         overrides = overrides_with_prompt(overrides, self._prompts, self._limits)
         plan = self._responses.plan(session, overrides)
+        self._check_voice(plan)
         prompt = own_prompt(overrides, self._conversation, session.audio.input.format.type, self._limits, self._effects)
         if prompt is not None:
             self._responses.check_room(prompt)
@@ -291,12 +297,19 @@ class Session:
             self._hearing.hear(entry, now, private=True)
             self._seeing.look(entry, now)
 
+    def _check_voice(self, plan: ResponsePlan) -> None:
+        session = self._settings.realtime
+        speaks = session is not None and plan.modality == "audio" and plan.voice != session.audio.output.voice
+        if speaks and self._settings.voice_heard not in (None, plan.voice):
+            raise voice_error()
+
     def _audio_produced(self, spoken: AudioProduced) -> None:
         response = self._responses.find(spoken.response_id)
         entry = None if response is None else response.add_audio(spoken)
-        if entry is None:
+        if response is None or entry is None:
             return
-        self._settings.voice_frozen = True
+        if self._settings.voice_heard is None:
+            self._settings.voice_heard = response.plan.voice
         if entry.grew_by_a_block(len(spoken.audio)):
             self._items.shed_audio()
 
@@ -304,6 +317,7 @@ class Session:
 
     def _expire(self) -> None:
         message = _EXPIRED.format(minutes=round(self._limits.session_max_s / 60))
+        self._responses.fail_all("session_expired", message)
         self._refuse(ProtocolError("session_expired", message), None)
         self._close(1001, message)
 

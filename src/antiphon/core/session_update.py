@@ -52,6 +52,7 @@ __all__ = [
     "merge_format",
     "modalities_of",
     "updated_session",
+    "voice_error",
     "voice_name",
 ]
 
@@ -87,9 +88,7 @@ def _updated_realtime(
         new_output = _merged_output(audio.output, update.audio.output) if update.audio.output else audio.output
         audio = RealtimeSessionAudio(input=new_input, output=new_output)
     if voice_frozen and audio.output.voice != current.audio.output.voice:
-        raise ProtocolError(
-            "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present."
-        )
+        raise voice_error()
     updated = structs.replace(
         current,
         output_modalities=modalities_of(
@@ -121,6 +120,11 @@ def _updated_tracing(current: Tracing | None, sent: Opt[Tracing]) -> Tracing | N
             "session.tracing",
         )
     return updated
+
+
+def voice_error() -> ProtocolError:
+    """For another voice than the one that was heard."""
+    return ProtocolError("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.")
 
 
 def _updated_transcription(

@@ -10,8 +10,8 @@ __all__ = ["Settings"]
 @dataclass(slots=True)
 class Settings:
     session: SessionObject
-    voice_frozen: bool = False
-    """Whether assistant audio was sent: its voice can no longer change."""
+    voice_heard: str | None = None
+    """The voice of the assistant audio that was sent: it can no longer change."""
 
     @property
     def input(self) -> AudioInput:

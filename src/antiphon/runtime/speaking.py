@@ -8,7 +8,14 @@ from typing import assert_never
 from antiphon.audio.g711 import G711_HZ, encode_alaw, encode_ulaw
 from antiphon.audio.rechunk import GrowingRechunker, delta_sizes_bytes
 from antiphon.audio.resample import Resampler
-from antiphon.core.inputs import INPUT_HZ, AudioProduced, GenerationEnded, TextProduced, ToolCallProduced
+from antiphon.core.inputs import (
+    INPUT_HZ,
+    AudioProduced,
+    GenerationEnded,
+    TextProduced,
+    ToolCallProduced,
+    WritingEnded,
+)
 from antiphon.core.outputs import SpeechOrder, StartResponse
 from antiphon.engines.base import CallContext, LanguageModel, TextToSpeech
 from antiphon.engines.errors import EngineError
@@ -20,7 +27,7 @@ from antiphon.vocabulary.speech import Clause, SpokenAudio
 
 __all__ = ["Fact", "Speaking"]
 
-Fact = TextProduced | ToolCallProduced | AudioProduced | GenerationEnded
+Fact = TextProduced | ToolCallProduced | WritingEnded | AudioProduced | GenerationEnded
 
 _ENCODERS: dict[FormatName, Callable[[bytes], bytes]] = {
     "audio/pcm": bytes,
@@ -93,6 +100,8 @@ class Speaking:
                         self._report(_call(self._order.response_id, chunk))
                     case GenerationFinished():
                         self._finished = chunk
+                        if self._order.speech is not None and chunk.reason in ("stop", "tool_calls"):
+                            self._report(WritingEnded(self._order.response_id))
                     case _:
                         assert_never(chunk)
                 # A model that has everything ready at once must not keep other sessions waiting.
