@@ -21,7 +21,11 @@ TEXT = (
     "Well, the answer is simple. Last month we sold **1,250 tickets** for the new show, and that was more than anybody "
     "had expected. The *next one* opens soon; until then you can still book seats."
 )
-_DECODERS: dict[str, Callable[[bytes], bytes]] = {"audio/pcm": bytes, "audio/pcmu": decode_ulaw, "audio/pcma": decode_alaw}
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "audio/pcm": bytes,
+    "audio/pcmu": decode_ulaw,
+    "audio/pcma": decode_alaw,
+}
 
 
 async def _heard(stt: SpeechToText, pcm: bytes, rate_hz: int) -> str:
