@@ -162,6 +162,15 @@ def test_speed_divides_the_duration(runner: asyncio.Runner, engine: HibariTts, v
     assert plain / changed == pytest.approx(speed, rel=0.12)
 
 
+@pytest.mark.parametrize("speed", [0.5, 1.5])
+def test_speed_keeps_the_pitch(runner: asyncio.Runner, engine: HibariTts, speed: float) -> None:
+    plain, changed = (
+        median_pitch_hz(samples_of(runner.run(speak(engine, clauses_of(TEXT), speed=pace)))) for pace in (1.0, speed)
+    )
+    # Played at another rate it would be half or three halves of it.
+    assert changed == pytest.approx(plain, rel=0.1)
+
+
 def test_pieces_join_without_a_click(runner: asyncio.Runner, engine: HibariTts) -> None:
     pieces = runner.run(speak(engine, clauses_of(TEXT + " " + TEXT), voice="ash"))
     assert len(pieces) > 3

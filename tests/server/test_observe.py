@@ -86,6 +86,13 @@ class _Loaded(scripted.ScriptedStt):
     load = 7
 
 
+def test_that_noise_reduction_has_no_effect_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    observer = ServerObserver()
+    for _ in range(3):
+        observer.noise_kept(None)
+    assert [record.message for record in caplog.records] == ["noise_reduction_has_no_effect"]
+
+
 def test_the_load_of_engines_that_know_it_is_exported() -> None:
     observer = ServerObserver()
     observer.watch(scripted.engines() | {EngineKind.STT: _Loaded()}, lambda: 3)
