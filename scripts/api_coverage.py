@@ -41,7 +41,7 @@ _YES, _KEPT, _NO = "yes", "kept", "no"
 
 KEPT: Final[Mapping[str, str]] = {
     "session.model": "the model is that of the connection; any name will do, the engines that are configured answer",
-    "session.tracing": "nothing is traced; once it is set it cannot be modified, only turned off",
+    "session.tracing": "nothing is traced; a configuration cannot be modified, only removed",
     "session.audio.input.transcription.model": "any name; the engine that is configured transcribes",
     "item.object": "never shown, as with the hosted API",
     "response.input[].object": "never shown, as with the hosted API",
@@ -224,7 +224,7 @@ def wrong_remarks() -> list[str]:
     return [
         *(f"{name}: there is no such row" for name in {**KEPT, **MISSING, **REMARKS} if name not in answers),
         *(f"{name}: it is there" for name in MISSING if _NO not in answers.get(name, {_NO})),
-        *(f"{name}: it is read, or is no field" for name in UNREAD if name not in unread),
+        *(f"{name}: it is read: out of UNREAD, or into KEPT with its path" for name in UNREAD if name not in unread),
         *(f"{name}: no code reads it, and no reason is given" for name in sorted(unread - set(UNREAD))),
     ]
 

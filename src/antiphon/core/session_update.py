@@ -38,6 +38,7 @@ from antiphon.protocol.session_config import (
     SessionUpdateBody,
     Tool,
     Tracing,
+    TracingConfiguration,
     TranscriptionSession,
     TranscriptionSessionAudio,
     TranscriptionSessionUpdate,
@@ -111,12 +112,12 @@ def _updated_realtime(
 
 
 def _updated_tracing(current: Tracing | None, sent: Opt[Tracing]) -> Tracing | None:
-    """Tracing can be turned on and off; while it is on it cannot be modified."""
+    """Tracing can be turned on and off; a configuration that is set cannot be modified. ``auto`` is none yet."""
     updated = _replaced(current, sent, None)
-    if current is not None and updated not in (current, None):
+    if isinstance(current, TracingConfiguration) and updated not in (current, None):
         raise ProtocolError(
             "invalid_value",
-            "Invalid 'session.tracing': once tracing is enabled for a session its configuration cannot be modified.",
+            "Invalid 'session.tracing': once tracing is configured for a session, that cannot be modified.",
             "session.tracing",
         )
     return updated
