@@ -1,5 +1,7 @@
 """What of a conversation fits into a prompt, and that the cut stays where it is."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,22 @@ def test_a_prompt_begins_with_the_same_item_until_it_is_full_again(truncation: T
     firsts = [fitting(entries[:end], budget_tokens=900, truncation=truncation)[0].id for end in range(1, 101)]
     assert len(set(firsts)) <= most
     assert firsts == sorted(firsts, key=int)
+
+
+@pytest.mark.parametrize(
+    ("truncation", "cuts", "tokens_read"),
+    [(retention(0.5), 5, 19_980), ("auto", 7, 25_680), (retention(0.8), 12, 43_680), (retention(1.0), 72, 245_280)],
+)
+def test_the_figures_of_the_page_about_context(truncation: Truncation, cuts: int, tokens_read: int) -> None:
+    """100 turns of two items; what an engine keeps of a prompt is what begins with the same item."""
+    entries = measured(*[60] * 200)
+    prompts = [fitting(entries[:end], budget_tokens=3_400, truncation=truncation) for end in range(2, 201, 2)]
+    begins = [prompt[0].id for prompt in prompts]
+    anew = [True, *(before != after for before, after in pairwise(begins))]
+    assert sum(anew) - 1 == cuts
+    assert (
+        sum(sum(map(entry_tokens, one)) if new else 120 for one, new in zip(prompts, anew, strict=True)) == tokens_read
+    )
 
 
 @given(
