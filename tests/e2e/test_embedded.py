@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from openai import AsyncOpenAI
+from PIL import Image
 
 from antiphon.audio.resample import resample
 from antiphon.engines import registry
@@ -15,6 +16,7 @@ from antiphon.engines.registry import EngineKind
 from antiphon.testing.wire import assert_valid_server_event
 from antiphon.vocabulary.speech import SttOptions
 from tests.support.audio import chunks, recording, silence_ms, transcript_of
+from tests.support.images import data_url, encoded, invoice, landscape
 from tests.support.server import ServerProcess, running_server
 from tests.support.words import word_error_rate
 
@@ -122,3 +124,58 @@ def test_human_speech_is_transcribed_with_the_probability_of_each_token(embedded
     assert completed["languages"] == [{"code": "en"}]
     assert completed["usage"]["type"] == "duration"
     assert not [event for event in earlier if event["type"].startswith("response.")]
+
+
+# --- images --------------------------------------------------------------------------------------------------------
+
+
+async def answer_about(server: ServerProcess, image: Image.Image, question: str) -> dict[str, Any]:
+    """Ask in text about an image; the ``response.done`` event."""
+    async with (
+        AsyncOpenAI(base_url=server.base_url, api_key="any") as openai,
+        openai.realtime.connect(model="gpt-realtime") as connection,
+    ):
+        await connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+        await connection.conversation.item.create(
+            item={
+                "type": "message",
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": question},
+                    {"type": "input_image", "image_url": data_url(encoded(image))},
+                ],
+            }
+        )
+        await connection.response.create()
+        async for event in connection:
+            payload: dict[str, Any] = event.to_dict()
+            assert_valid_server_event(payload)
+            assert event.type != "error", payload
+            if event.type == "response.done":
+                return payload
+    raise AssertionError("the connection ended")
+
+
+@pytest.mark.parametrize(
+    ("question", "facts"),
+    [
+        ("What is the total on the invoice, and which error is shown?", ("1009.00", "402", "expired")),
+        ("What do you see in this screenshot?", ("invoice", "payment")),
+    ],
+)
+def test_a_question_about_a_screenshot_gets_a_true_answer(
+    embedded_server: ServerProcess, question: str, facts: tuple[str, ...]
+) -> None:
+    done = asyncio.run(answer_about(embedded_server, invoice(), question))
+    assert done["response"]["status"] == "completed"
+    answer = done["response"]["output"][0]["content"][0]["text"]
+    assert [fact for fact in facts if fact not in answer] == [], answer
+    details = done["response"]["usage"]["input_token_details"]
+    assert 0 < details["image_tokens"] < details["text_tokens"] + details["image_tokens"]
+
+
+def test_of_a_picture_without_text_nothing_is_invented(embedded_server: ServerProcess) -> None:
+    done = asyncio.run(answer_about(embedded_server, landscape(), "What do you see in this screenshot?"))
+    answer = done["response"]["output"][0]["content"][0]["text"].casefold()
+    assert "text" in answer
+    assert [word for word in ("sky", "hill", "sun", "tree", "person", "mountain") if word in answer.split()] == []

@@ -7,7 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from antiphon.engines.base import LanguageModel, NoiseReducer, SpeechToText, TextToSpeech, VoiceActivityDetector
+from antiphon.engines.base import (
+    ImageReader,
+    LanguageModel,
+    NoiseReducer,
+    SpeechToText,
+    TextToSpeech,
+    VoiceActivityDetector,
+)
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.observer import FailedStage, Observer, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening, Sessions
@@ -184,6 +191,7 @@ def engines_of(
     llm: LanguageModel | None = None,
     tts: TextToSpeech | None = None,
     noise_reducer: NoiseReducer | None = None,
+    image_reader: ImageReader | None = None,
 ) -> Engines:
     """Scripted engines, but for those that are given."""
     return Engines(
@@ -192,6 +200,7 @@ def engines_of(
         llm or ScriptedLlm(),
         tts or ScriptedTts(),
         noise_reducer=noise_reducer,
+        image_reader=image_reader,
     )
 
 

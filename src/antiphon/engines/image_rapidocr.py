@@ -7,7 +7,8 @@ is read from the full one.
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,6 +41,8 @@ _DETECTED_PIXELS = 1_300_000
 """The detector's memory and time grow with the picture: 1280x800 is looked at as it is."""
 _SMALL_SIDE = 320
 """Pictures with a shorter side get twice the size: their letters are tiny."""
+_MOST_VIEWS = 8
+_OVERLAP = 48
 _STEP = 32
 _LONGEST_RATIO = 40
 """Width by height of what is recognised in one piece."""
@@ -157,9 +160,35 @@ class RapidOcr:
         network = self._loaded()
         call.check()
         pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
-        boxes = network.detect(_reduced(picture), pixels.shape, call)
+        boxes = [box for view in _views(picture) for box in network.detect(view, call)]
         lines = network.recognise(pixels, boxes[: self._options.max_lines], call)
         return ImageReading(tuple(lines), main_colours(picture), is_complete=len(boxes) <= self._options.max_lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A stretch of the picture's height, as the detector looks at it."""
+
+    pixels: Pixels
+    scale: tuple[float, float]
+    """From its pixels to those of the picture, across and down."""
+    top: int
+    """Where it begins in the picture."""
+    first: int
+    last: int
+    """It answers for boxes whose middle lies between these rows: views overlap, so that no line is cut."""
+
+
+def _views(picture: "Image") -> Iterator[_View]:
+    """One for most pictures; a long page is looked at in parts, or its letters would be too small."""
+    width, height = picture.size
+    count = min(_MOST_VIEWS, -(-width * height // _DETECTED_PIXELS)) if height > 2 * width else 1
+    for number in range(count):
+        first, last = height * number // count, height * (number + 1) // count
+        top, bottom = max(0, first - _OVERLAP), min(height, last + _OVERLAP)
+        pixels = _reduced(picture.crop((0, top, width, bottom)))
+        scale = (width / pixels.shape[1], (bottom - top) / pixels.shape[0])
+        yield _View(pixels, scale, top, first, last)
 
 
 def _reduced(picture: "Image") -> Pixels:
@@ -200,14 +229,14 @@ class _Network:
             _Config({**config.Rec, "font_path": None, "session": self._recogniser_session})
         )
 
-    def detect(self, reduced: Pixels, shape: Sequence[int], call: _Call) -> Any:
-        """Boxes of four corners in the full picture, from top to bottom."""
+    def detect(self, view: _View, call: _Call) -> list[Any]:
+        """Boxes of four corners in the whole picture, from top to bottom."""
         self._detector.session = lambda batch: call.run(self._detector_session, batch)
-        found = self._detector(reduced).boxes
+        found = self._detector(view.pixels).boxes
         if found is None:
             return []
-        scale = np.array([shape[1] / reduced.shape[1], shape[0] / reduced.shape[0]], np.float32)
-        return [np.asarray(box, np.float32) * scale for box in found]
+        boxes = [np.asarray(box * view.scale + (0, view.top), np.float32) for box in found]
+        return [box for box in boxes if view.first <= box[:, 1].mean() < view.last]
 
     def recognise(self, pixels: Pixels, boxes: Sequence[Any], call: _Call) -> list[TextLine]:
         from rapidocr.utils.process_img import get_rotate_crop_image
