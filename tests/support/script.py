@@ -54,7 +54,7 @@ from tests.support.session import Driver, config, payload_of
 __all__ = ["SCENARIOS", "Scenario", "play", "prompt_line", "scenarios"]
 
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
-_QUIET: Final = ("FeedTranscription", "MeasureItem", "TurnClosed")
+_QUIET: Final = ("FeedTranscription", "MeasureItem", "StartTranscription", "TurnClosed")
 _NAME: Final = re.compile(r"\$\w+")
 _IMAGE: Final = re.compile("|".join(TINY))
 _ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z_][\w.\[\]]*)=")

@@ -50,25 +50,27 @@ class Hearing:
 
     # --- utterances ------------------------------------------------------------------------------------------------
 
-    def begin_utterance(self, item_id: str, pcm: bytes) -> bool:
-        """Listen while somebody speaks, where that is of use. True if the audio is to be fed as it comes."""
-        if not self._partials or self._settings.input.transcription is None:
-            return False
-        self._transcriptions.begin((item_id, 0), self._wanted(partials=True))
+    def begin_utterance(self, item_id: str, pcm: bytes) -> None:
+        """Listen while somebody speaks: the rest of the audio is fed as it comes."""
+        partials = self._partials and self._settings.input.transcription is not None
+        self._transcriptions.begin((item_id, 0), self._wanted(partials=partials))
         self._transcriptions.feed((item_id, 0), pcm)
-        return True
 
     def feed_utterance(self, item_id: str, pcm: bytes) -> None:
         self._transcriptions.feed((item_id, 0), pcm)
 
-    def end_utterance(self, entry: Entry, pcm: bytes, now: float, *, fed: bool) -> None:
-        """The utterance became an item; ``fed``: its audio was given as it came."""
-        fault = None if fed else _LOST if not pcm else _TOO_MUCH if not self._has_room(len(pcm)) else None
+    def end_utterance(self, entry: Entry, pcm: bytes, now: float) -> None:
+        """The utterance became an item; ``pcm``: what is left of its audio, for a recogniser that has not heard it."""
+        place = (entry.id, 0)
+        fault = None if pcm or self._transcriptions.listens(place) else _LOST
+        if not self._transcriptions.begun(place) and not self._has_room(len(pcm)):
+            fault = _TOO_MUCH
         if fault is None:
-            self._transcriptions.finish((entry.id, 0), pcm, self._wanted(), now)
+            self._transcriptions.finish(place, pcm, self._wanted(), now)
             return
+        self._transcriptions.stop(place)
         entry.set_transcript(0, "", "failed")
-        self._transcriptions.show_failure((entry.id, 0), fault, self._wanted())
+        self._transcriptions.show_failure(place, fault, self._wanted())
 
     def know_silence(self, entry: Entry) -> None:
         """Nobody spoke in this item: a recogniser would invent words."""

@@ -26,8 +26,6 @@ class Utterance:
     item_id: str
     start_sample: int
     """Prefix padding included."""
-    transcribing: bool = False
-    """Its audio is fed to the recogniser as it comes."""
 
 
 class InputBuffer:

@@ -96,15 +96,29 @@ class Transcriptions:
     def overdue(self, now: float) -> list[Place]:
         return [place for place, run in self._running.items() if run.deadline is not None and run.deadline <= now]
 
+    def begun(self, place: Place) -> bool:
+        return place in self._running
+
+    def listens(self, place: Place) -> bool:
+        """Whether the recogniser has all the audio so far."""
+        run = self._running.get(place)
+        return run is not None and not run.broken
+
     def begin(self, place: Place, wanted: Wanted) -> None:
         """Begin one whose audio is still coming."""
         self._running[place] = _Running(wanted)
         self._effects.order(StartTranscription(*place, options_for(wanted)))
 
     def feed(self, place: Place, pcm: bytes) -> None:
+        """More audio; where somebody speaks for ever, what is left at the end is heard as a whole."""
         run = self._running[place]
+        if run.broken:
+            return
         run.fed_bytes += len(pcm)
-        if not run.broken:
+        if run.fed_bytes > self._limits.audio_bytes:
+            run.broken = True
+            self._effects.order(StopTranscription(*place))
+        else:
             self._effects.order(FeedTranscription(*place, pcm))
 
     def finish(self, place: Place, pcm: bytes, wanted: Wanted, now: float) -> None:
@@ -116,6 +130,8 @@ class Transcriptions:
             run = self._running[place]
             run.shown = shown
             self.feed(place, pcm)
+        elif not run.wanted.announced:
+            run.wanted = wanted  # its events may have been asked for while somebody spoke
         run.item_bytes = len(pcm)
         run.deadline = now + self._limits.transcription_deadline_s + run.fed_bytes / _BYTES_PER_S
         self._effects.order(EndTranscription(*place))

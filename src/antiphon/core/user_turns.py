@@ -72,7 +72,7 @@ class UserTurns:
         self._buffer.append(pcm, self._items.audio_share_bytes)
         self._idle.received(self._buffer.end_sample)
         utterance = self._buffer.utterance
-        if utterance is not None and utterance.transcribing:
+        if utterance is not None:
             self._hearing.feed_utterance(utterance.item_id, pcm)
 
     def trim(self) -> None:
@@ -137,9 +137,7 @@ class UserTurns:
             )
         )
         self._responses.speech_started(self._settings.input.turn_detection)
-        utterance.transcribing = self._hearing.begin_utterance(
-            utterance.item_id, self._buffer.read(utterance.start_sample)
-        )
+        self._hearing.begin_utterance(utterance.item_id, self._buffer.read(utterance.start_sample))
 
     def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
         utterance = self._buffer.utterance
@@ -163,7 +161,7 @@ class UserTurns:
         item_id = utterance.item_id if utterance else self._effects.new_id("item")
         pcm = self._buffer.take(end_sample)
         entry = self._commit_item(item_id, pcm)
-        self._hearing.end_utterance(entry, pcm, now, fed=utterance is not None and utterance.transcribing)
+        self._hearing.end_utterance(entry, pcm, now)
         self._items.shed_audio()
         return entry
 
