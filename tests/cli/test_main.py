@@ -102,6 +102,13 @@ def test_the_shown_settings_are_those_in_force(run: Run, monkeypatch: pytest.Mon
     assert "hush" not in output
 
 
+def test_an_engine_that_is_chosen_by_itself_is_named(run: Run) -> None:
+    _, output, _ = run(["config", "show", "--engine", "stt=openai"])
+    sections = {block.partition("]")[0]: block for block in output.split("\n[")}
+    assert 'engine = "auto"  # silero\n' in sections["vad"] + "\n"
+    assert 'engine = "openai"\n' in sections["stt"] + "\n"
+
+
 def test_the_reference_lists_every_setting(run: Run) -> None:
     status, output, _ = run(["config", "reference"])
     assert status == 0
@@ -126,6 +133,17 @@ def test_the_doctor_says_what_to_mend(run: Run, arguments: Sequence[str], status
     found, output, errors = run(["doctor", *arguments])
     assert (found, errors) == (status, "")
     assert words in output
+
+
+def test_the_doctor_finds_a_cache_that_cannot_be_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ANTIPHON_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    status, output, _ = run(["doctor", "--port", "0"])
+    assert status == 1
+    assert "cannot be made: " + str(tmp_path / "file") + " is no folder" in output
+    assert "-> set ANTIPHON_CACHE_DIR to a folder of yours" in output
 
 
 def test_the_doctor_finds_a_taken_port(run: Run) -> None:

@@ -28,6 +28,7 @@ class ItemRules:
         self.order: list[str] = []
         self.told: dict[str, dict[str, Any]] = {}
         self._responses = responses
+        self.deleted: set[str] = set()
         self._undone: set[str] = set()
         self._words: dict[tuple[str, int], _Words] = {}
         self._cut: set[str] = set()
@@ -51,6 +52,7 @@ class ItemRules:
         assert item["id"] not in self.order
         self.order.insert(0 if previous is None else self.order.index(previous) + 1, item["id"])
         self.told[item["id"]] = item
+        self.deleted.discard(item["id"])
         self._undone.add(item["id"])
 
     def _done(self, event: Event) -> None:
@@ -64,6 +66,7 @@ class ItemRules:
         self.order.remove(event["item_id"])
         del self.told[event["item_id"]]
         self._undone.discard(event["item_id"])
+        self.deleted.add(event["item_id"])
 
     def _retrieved(self, event: Event) -> None:
         self.assert_as_told(event["item"])

@@ -15,7 +15,7 @@ __all__ = ["BENT", "FLAG", "SMALL", "STEP", "WIRE"]
 
 SMALL: Final = Limits(
     items=6,
-    audio_bytes=400_000,
+    audio_bytes=60_000,
     manual_buffer_s=2,
     out_of_band_responses=2,
     text_bytes=3_000,
@@ -177,7 +177,7 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("ended"), NUMBER, st.sampled_from(["length", "tool_calls", "content_filter"]), USAGE),
     st.tuples(st.just("broke"), NUMBER, st.sampled_from([kind.value for kind in EngineErrorKind])),
     st.tuples(st.just("measured"), NUMBER, st.integers(0, 300)),
-    st.tuples(st.just("budget"), st.sampled_from([0, 20_000, 400_000])),
+    st.tuples(st.just("budget"), st.sampled_from([0, 20_000, 60_000])),
     st.tuples(st.just("wait"), st.sampled_from([0.1, 5.0, 40.0, 600.0])),
 )
 STEP: Final = st.just(("rest",)) | OFTEN | OFTEN | OFTEN | SELDOM

@@ -262,6 +262,7 @@ class World:
     def _check_state(self) -> None:
         limits = self.driver.limits
         assert len(self.items) <= limits.items
+        assert not self._items.deleted & {item_id for item_id, _ in self.transcribing}, "heard, and gone"
         assert self.driver.session.audio_bytes <= limits.audio_bytes + 256 * 1024
         if not self.closed:
             assert self.driver.session.deadline is not None

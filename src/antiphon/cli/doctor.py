@@ -144,7 +144,13 @@ def _check_weights(plan: EnginePlan) -> Iterator[Finding]:
         yield Finding("warn", "models", f"{name}, {size}, {status.state.value}", mending)
     if needed_bytes:
         place = cache.root()
-        free = shutil.disk_usage(_existing(place)).free
+        folder = _existing(place)
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            what = "may not be written" if folder.is_dir() else "is no folder"
+            text = f"the models go to {place}, which cannot be made: {folder} {what}"
+            yield Finding("fail", "disk", text, "set ANTIPHON_CACHE_DIR to a folder of yours")
+            return
+        free = shutil.disk_usage(folder).free
         if free < 2 * needed_bytes:
             text = f"{free / 1e9:.1f} GB free for {needed_bytes / 1e9:.1f} GB of models in {place}"
             yield Finding("fail", "disk", text, "make room, or set ANTIPHON_CACHE_DIR to a folder with more")

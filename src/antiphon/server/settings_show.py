@@ -1,7 +1,7 @@
 """The settings for people: what is in force (secrets masked), and the reference of what there is."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from types import NoneType
@@ -17,13 +17,20 @@ from antiphon.server.settings import Settings, known_names
 __all__ = ["reference", "settings_as_toml"]
 
 
-def settings_as_toml(settings: Settings) -> str:
-    """The settings in force as an ``antiphon.toml``; settings that are off stand as comments."""
+def settings_as_toml(settings: Settings, chosen: Mapping[EngineKind, str] | None = None) -> str:
+    """The settings in force as an ``antiphon.toml``; settings that are off stand as comments.
+
+    ``chosen``: the engines that ``auto`` means here, said beside it.
+    """
     sections: dict[str, list[str]] = {"": []}
     for path, _ in known_names():
         section, _, name = path.rpartition(".")
         holder = getattr(settings, section) if section else settings
-        sections.setdefault(section, []).append(_line(name, mask(name, getattr(holder, name))))
+        value = getattr(holder, name)
+        line = _line(name, mask(name, value))
+        if name == "engine" and value == "auto" and chosen is not None:
+            line += f"  # {chosen.get(EngineKind(section), 'none')}"
+        sections.setdefault(section, []).append(line)
     for kind in EngineKind:
         options = settings.section(kind).options
         sections[kind.value] += [_line(name, mask(name, value)) for name, value in options.items()]
