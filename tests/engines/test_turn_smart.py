@@ -137,10 +137,10 @@ def test_weights_are_required_unless_a_path_is_configured() -> None:
     needed = requirements(EngineKind.TURN_JUDGE, "smart_turn")
     assert needed.modules == ("onnxruntime",)
     assert list(needed.weights({})) == ["smart-turn-v3.2"]
-    assert list(needed.weights({"model_path": "/models/turn.onnx"})) == []
+    assert list(needed.weights({"path": "/models/turn.onnx"})) == []
 
 
-@pytest.mark.parametrize("options", [{"model_path": "/nowhere/at.all"}, {"queue_limit": -1}, {"threads": 2}])
+@pytest.mark.parametrize("options", [{"path": "/nowhere/at.all"}, {"queue_limit": -1}, {"threads": 2}])
 def test_wrong_options_are_a_settings_error_in_one_line(options: dict[str, object]) -> None:
     with pytest.raises(EngineSettingsError, match=r"^smart_turn: [^\n]+$"):
         create(options)

@@ -126,12 +126,12 @@ def test_weights_are_required_unless_a_path_is_configured() -> None:
     needed = requirements(EngineKind.VAD, "silero")
     assert needed.modules == ("onnxruntime",)
     assert list(needed.weights({})) == ["silero-vad"]
-    assert list(needed.weights({"model_path": "/models/vad.onnx"})) == []
+    assert list(needed.weights({"path": "/models/vad.onnx"})) == []
 
 
 def test_a_missing_or_damaged_model_is_a_settings_error_in_one_line(tmp_path: Path) -> None:
     damaged = tmp_path / "silero_vad.onnx"
     damaged.write_bytes(b"not a model")
-    for options in ({"model_path": str(tmp_path / "nowhere")}, {"model_path": str(damaged)}, {"modelpath": "x"}):
+    for options in ({"path": str(tmp_path / "nowhere")}, {"path": str(damaged)}, {"modelpath": "x"}):
         with pytest.raises(EngineSettingsError, match=r"^silero: [^\n]+$"):
             create(options)

@@ -87,7 +87,7 @@ class LlamaCppOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     repeat_penalty: Annotated[float, msgspec.Meta(gt=0, le=2)] = 1.05
     wait_s: _PositiveSeconds = 10.0
     """A call whose turn does not come within this time (or its own deadline) is refused as overloaded."""
-    most_waiting: _Natural = 16
+    queue_limit: _Natural = 16
     """So many calls may wait; one more is refused as overloaded."""
     short_tokens: _Natural = 256
     """A prompt with at most this many tokens to read goes before longer ones."""
@@ -168,7 +168,7 @@ class LlamaCpp:
         )
         self._slots = Slots(options.slots)
         limits = ScheduleLimits(
-            short_tokens=options.short_tokens, turn_s=options.turn_s, most_waiting=options.most_waiting
+            short_tokens=options.short_tokens, turn_s=options.turn_s, queue_limit=options.queue_limit
         )
         self._link = Link(UnixHttp(self._child.socket, self._child.key))
         self._runs = Runs(

@@ -31,20 +31,20 @@ _VARIANCE_FLOOR = 1e-7
 
 
 class SmartTurnOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    model_path: str = ""
+    path: str = ""
     """The model's file, or a directory that holds it; empty: the weights of the manifest."""
     queue_limit: Annotated[int, msgspec.Meta(ge=0)] = 16
     """Judgements that may wait for the engine's one thread; more are refused as overloaded."""
 
 
-@requires("onnxruntime", weights=lambda options: () if options.get("model_path") else (_MODEL,))
+@requires("onnxruntime", weights=lambda options: () if options.get("path") else (_MODEL,))
 def create(options: Mapping[str, Any]) -> "SmartTurn":
     """Build the engine. Raises ``EngineSettingsError``."""
     from antiphon import weights
 
     chosen = parse_options("smart_turn", options, SmartTurnOptions)
     try:
-        path = weights.single_file(_MODEL, configured=chosen.model_path or None)
+        path = weights.single_file(_MODEL, configured=chosen.path or None)
     except weights.WeightsError as error:
         raise EngineSettingsError(f"smart_turn: {error}") from error
     return SmartTurn(open_session("smart_turn", path), queue_limit=chosen.queue_limit)

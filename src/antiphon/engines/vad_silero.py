@@ -28,18 +28,18 @@ _STATE_WIDTH = 128
 
 
 class SileroOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    model_path: str = ""
+    path: str = ""
     """The model's file, or a directory that holds it; empty: the weights of the manifest."""
 
 
-@requires("onnxruntime", weights=lambda options: () if options.get("model_path") else (_MODEL,))
+@requires("onnxruntime", weights=lambda options: () if options.get("path") else (_MODEL,))
 def create(options: Mapping[str, Any]) -> "SileroVad":
     """Build the engine. Raises ``EngineSettingsError``."""
     from antiphon import weights
 
     chosen = parse_options("silero", options, SileroOptions)
     try:
-        path = weights.single_file(_MODEL, configured=chosen.model_path or None)
+        path = weights.single_file(_MODEL, configured=chosen.path or None)
     except weights.WeightsError as error:
         raise EngineSettingsError(f"silero: {error}") from error
     return SileroVad(open_session("silero", path))

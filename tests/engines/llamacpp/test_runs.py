@@ -341,7 +341,7 @@ def test_more_waiting_than_allowed_is_overloaded_at_once(tmp_path: Path) -> None
             at.server.free_running = True
             at.server.completions[0].go.set()
 
-    play(tmp_path, scene, most_waiting=1)
+    play(tmp_path, scene, queue_limit=1)
 
 
 def test_a_prompt_read_ahead_is_read_and_nothing_comes_of_it(tmp_path: Path) -> None:
@@ -394,7 +394,7 @@ def test_an_answer_that_was_begun_is_not_refused_for_a_queue(tmp_path: Path) -> 
             texts = [tasks.create_task(text_of(at.open(session))) for session in "ab"]
         assert [text.result() for text in texts] == [STORY] * 2
 
-    play(tmp_path, scene, most_waiting=1)
+    play(tmp_path, scene, queue_limit=1)
 
 
 # --- kept system prompts -----------------------------------------------------------------------------------------

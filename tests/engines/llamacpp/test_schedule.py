@@ -7,7 +7,7 @@ import pytest
 from antiphon.engines.llamacpp.schedule import Job, Rank, Schedule, ScheduleLimits
 from antiphon.engines.llamacpp.slots import Slots, shared_tokens
 
-LIMITS = ScheduleLimits(short_tokens=10, turn_s=1.0, patience_s=3.0, most_waiting=3)
+LIMITS = ScheduleLimits(short_tokens=10, turn_s=1.0, patience_s=3.0, queue_limit=3)
 
 SHORT = 5
 LONG = 100

@@ -64,7 +64,7 @@ class ScheduleLimits:
     turn_s: float = 0.5
     """How long an answer may be written while others wait."""
     patience_s: float = 3.0
-    most_waiting: int = 16
+    queue_limit: int = 16
 
 
 class Schedule:
@@ -86,7 +86,7 @@ class Schedule:
 
     @property
     def full(self) -> bool:
-        return sum(job._state is _State.WAITING for job in self._jobs) >= self._limits.most_waiting
+        return sum(job._state is _State.WAITING for job in self._jobs) >= self._limits.queue_limit
 
     def want(self, job: Job, now_s: float) -> None:
         """The job wants to run: it is new, or its consumer wants more."""
