@@ -54,7 +54,7 @@ class Copy:
     def _finish(self, item: dict[str, Any]) -> None:
         """The item as it ended is the one that the deltas made, as far as it was told."""
         kept = self.items[item["id"]]
-        if item["status"] != "completed":
+        if item.get("status") != "completed":
             return
         if item["type"] == "function_call":
             assert kept["arguments"] == item["arguments"]
