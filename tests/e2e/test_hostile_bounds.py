@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.support.audio import tone_ms
+from tests.support.images import data_url, png_chunk, png_of
 from tests.support.server import ServerProcess, running_server
 from tests.support.wire_client import WireClient, append, connected, message, metrics, sessions_gone, update
 
@@ -44,9 +45,11 @@ def _tool(**parameters: Any) -> dict[str, Any]:
 
 
 def _image(characters: int) -> dict[str, Any]:
-    head = "data:image/png;base64,"
-    part = {"type": "input_image", "image_url": head + "A" * (characters - len(head))}
-    return message(content=[part])
+    """An image whose data URL has that length, but for its last group of four characters."""
+    file_bytes = (characters - len("data:image/png;base64,")) // 4 * 3
+    padding = file_bytes - len(png_of(1, 1, png_chunk(b"tEXt", b"")))
+    url = data_url(png_of(1, 1, png_chunk(b"tEXt", bytes(padding))))
+    return message(content=[{"type": "input_image", "image_url": url}])
 
 
 def _nested(levels: int) -> str:
@@ -61,7 +64,7 @@ FITS: dict[str, tuple[Any, Any, str]] = {
     ),
     "text": (message("x" * 3000), message("x" * 5000), "item"),
     "text beyond ASCII": (message("é" * 1500), message("é" * 2500), "item"),
-    "images": (_image(4096), _image(4097), "item"),
+    "images": (_image(4096), _image(4100), "item"),
     "tools": (
         update(tools=[_tool(), _tool() | {"name": "g"}]),
         update(tools=[_tool(), _tool() | {"name": "g"}, _tool() | {"name": "h"}]),

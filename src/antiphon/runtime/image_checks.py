@@ -9,7 +9,6 @@ from antiphon.core.limits import Limits
 from antiphon.images.decoding import decode
 from antiphon.images.head import BadImageError
 from antiphon.protocol.client_events import ClientEvent
-from antiphon.protocol.errors import ProtocolError
 
 __all__ = ["ImageChecks"]
 
@@ -35,7 +34,7 @@ class ImageChecks:
         for place, part in images:
             refusal = await self._in_thread(_refusal, part.image_url)
             if refusal:
-                raise ProtocolError("invalid_value", f"Invalid '{place}': {refusal}.", place)
+                raise image_refused(refusal, place)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
