@@ -263,6 +263,9 @@ class World:
         limits = self.driver.limits
         assert len(self.items) <= limits.items
         assert not self._items.deleted & {item_id for item_id, _ in self.transcribing}, "heard, and gone"
-        assert self.driver.session.audio_bytes <= limits.audio_bytes + 256 * 1024
+        # Audio in the prompts of responses comes on top, and what was spoken since it was last looked at.
+        own = limits.audio_bytes if self.responses else 0
+        spoken = min(256 * 1024, sum(self._responses.sent_bytes.values()))
+        assert self.driver.session.audio_bytes <= limits.audio_bytes + own + spoken
         if not self.closed:
             assert self.driver.session.deadline is not None
