@@ -49,33 +49,11 @@ KEPT: Final[Mapping[str, str]] = {
 """Fields of clients that are taken, checked and shown, and change nothing, although code reads a field of that name.
 One stands for all below it."""
 
-_NO_REMOTE_TOOLS: Final = "tools on remote servers are not called"
 UNREAD: Final[Mapping[str, str]] = {
     "delay": "words are told as soon as they are stable",
     "rate": "24000 is the only one",
-    **dict.fromkeys(
-        (
-            "allowed_callers",
-            "allowed_tools",
-            "always",
-            "annotations",
-            "approval_request_id",
-            "approve",
-            "authorization",
-            "connector_id",
-            "defer_loading",
-            "input_schema",
-            "never",
-            "read_only",
-            "require_approval",
-            "server_description",
-            "server_label",
-            "server_url",
-            "tool_names",
-            "tunnel_id",
-        ),
-        _NO_REMOTE_TOOLS,
-    ),
+    "allowed_callers": "the model calls, and nobody else",
+    "defer_loading": "all tools are listed at once",
 }
 """The same for fields that no code reads, wherever they stand: every such field has a reason here, and no other."""
 
@@ -94,6 +72,10 @@ MISSING: Final[Mapping[str, str]] = {
 """What is not there, and why."""
 
 REMARKS: Final[Mapping[str, str]] = {
+    "session.tools[].connector_id": "refused: connectors are the hosted API's own",
+    "session.tools[].tunnel_id": "refused: tunnels are the hosted API's own",
+    "response.tools[].connector_id": "refused: connectors are the hosted API's own",
+    "response.tools[].tunnel_id": "refused: tunnels are the hosted API's own",
     "session.prompt": "has an effect with the setting `prompts_file`",
     "response.prompt": "has an effect with the setting `prompts_file`",
     "session.reasoning.effort": "passed on by the engine `openai`, with its option `reasoning`",

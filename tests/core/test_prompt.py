@@ -17,7 +17,11 @@ from antiphon.protocol.items import (
     InputImage,
     InputText,
     ItemStatus,
+    McpApprovalRequest,
+    McpApprovalResponse,
     McpCall,
+    McpListTools,
+    McpToolExecutionError,
     Message,
     OutputAudio,
     OutputText,
@@ -146,8 +150,40 @@ def lines(entries: Sequence[Entry], capabilities: LlmCapabilities = BLIND, instr
             ["assistant: look({})", "result of look: 1"],
         ),
         (
-            "tools elsewhere are left out",
-            [Entry(McpCall(server_label="s", name="f", arguments="{}"), "mcp"), user("A")],
+            "a call of an MCP tool is call and result in one",
+            [Entry(McpCall(server_label="s", name="find it", arguments='{"a":1}', output="Found"), "mcp"), user("A")],
+            ['assistant: find_it({"a":1})', "result of find_it: Found", "user: A"],
+        ),
+        (
+            "a call of an MCP tool that failed says why",
+            [
+                Entry(
+                    McpCall(
+                        server_label="s", name="f", arguments="no", error=McpToolExecutionError(message="It broke.")
+                    ),
+                    "mcp",
+                )
+            ],
+            ["assistant: f({})", "result of f: Error: It broke."],
+        ),
+        (
+            "a call of an MCP tool that was not made yet has no result yet",
+            [Entry(McpCall(server_label="s", name="f", arguments="{}"), "mcp")],
+            ["assistant: f({})", "result of f: No result yet."],
+        ),
+        (
+            "a call of an MCP tool that nobody has approved says so",
+            [Entry(McpCall(server_label="s", name="f", arguments="{}", approval_request_id="q"), "mcp")],
+            ["assistant: f({})", "result of f: The call waits for the user's approval."],
+        ),
+        (
+            "lists of tools and approvals are no words",
+            [
+                Entry(McpListTools(server_label="s", tools=[]), "l"),
+                Entry(McpApprovalRequest(server_label="s", name="f", arguments="{}"), "q"),
+                Entry(McpApprovalResponse(approval_request_id="q", approve=True), "a"),
+                user("A"),
+            ],
             ["user: A"],
         ),
         (

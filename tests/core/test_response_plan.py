@@ -15,10 +15,8 @@ from antiphon.protocol.codec import decode_client_event
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseOverrides
 from antiphon.protocol.session_config import RealtimeSession
-from antiphon.vocabulary.llm import NamedTool, ToolSpec
 
 TOOL = {"type": "function", "name": "look", "description": "Look", "parameters": {"type": "object"}}
-MCP = {"type": "mcp", "server_label": "s", "server_url": "https://example.org"}
 
 
 def session(**changes: Any) -> RealtimeSession:
@@ -75,30 +73,6 @@ def test_the_format_of_one_response_may_differ() -> None:
     assert plan(session(audio={"output": {"format": {"type": "audio/pcma"}}})).format.type == "audio/pcma"
 
 
-def test_only_functions_reach_the_model() -> None:
-    specs = plan(session(tools=[TOOL, MCP])).tool_specs
-    assert specs == (ToolSpec("look", "Look", {"type": "object"}),)
-    bare = plan(session(tools=[{"type": "function", "name": "bare"}])).tool_specs
-    assert bare == (ToolSpec("bare", "", {"type": "object", "properties": {}}),)
-
-
-@pytest.mark.parametrize(
-    ("tools", "choice", "expected"),
-    [
-        ([TOOL], "auto", "auto"),
-        ([TOOL], "none", "none"),
-        ([TOOL], "required", "required"),
-        ([], "required", "auto"),
-        ([MCP], "required", "auto"),
-        ([TOOL], {"type": "function", "name": "look"}, NamedTool("look")),
-        ([], {"type": "function", "name": "look"}, "auto"),
-        ([MCP], {"type": "mcp", "server_label": "s"}, "auto"),
-    ],
-)
-def test_the_model_is_asked_only_for_what_it_can_do(tools: list[Any], choice: Any, expected: Any) -> None:
-    assert plan(session(tools=tools, tool_choice=choice)).llm_tool_choice == expected
-
-
 @pytest.mark.parametrize(
     ("overrides", "code", "param"),
     [
@@ -110,6 +84,11 @@ def test_the_model_is_asked_only_for_what_it_can_do(tools: list[Any], choice: An
             {"tools": [], "tool_choice": {"type": "function", "name": "look"}},
             "invalid_value",
             "response.tool_choice.name",
+        ),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "mcp", "server_label": "s"}},
+            "invalid_value",
+            "response.tool_choice.server_label",
         ),
         ({"metadata": {"k": "v" * 513}}, "invalid_value", "response.metadata"),
         ({"metadata": {"k" * 65: ""}}, "invalid_value", "response.metadata"),

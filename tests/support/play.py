@@ -5,9 +5,19 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from antiphon.core.inputs import AudioBudgetChanged, ItemMeasured, WritingEnded
+from antiphon.core.inputs import (
+    AudioBudgetChanged,
+    ItemMeasured,
+    McpCallFailed,
+    McpCallFinished,
+    McpListFailed,
+    McpToolsListed,
+    WritingEnded,
+)
 from antiphon.vocabulary.llm import TokenUsage
+from antiphon.vocabulary.mcp import McpFault, McpToolInfo
 from tests.support.session import WINDOW_MS
+from tests.support.steps import FIND, FREE
 from tests.support.world import World
 
 __all__ = ["Play"]
@@ -164,9 +174,8 @@ class Play:
             self.world.words(places[-1 - number % len(places)], text, final=final)
 
     def _image(self, number: int, text: str | None) -> None:
-        places = [*self.world.past_images[-2:], *self.world.reading]
-        if places:
-            self.world.image(places[-1 - number % len(places)], text)
+        places = [*self.world.past_images[-2:], *self.world.reading] or [("ghost", 0)]
+        self.world.image(places[-1 - number % len(places)], text)
 
     def _say(self, text: str, last: bool) -> None:
         if not self.world.generating:
@@ -186,6 +195,57 @@ class Play:
 
     def _wrote(self, number: int) -> None:
         self.driver.do(WritingEnded(self._generating(number)))
+
+    def _tools(self, free: bool) -> None:
+        """A server of the session, and its tools are there."""
+        self._update({"type": "realtime", "tools": [FREE if free else FIND]})
+        self.world.settle()
+        for item_id, kind in list(self.world.mcp.items()):
+            if kind == "list":
+                self._listed_as(item_id, found=True)
+
+    def _found(self, number: int, arguments: str) -> None:
+        """A call of an MCP tool, or of a function of that name where there is none; then the end."""
+        if not self.world.generating:
+            self._respond({})
+        response_id = self._generating(0)
+        self.driver.call(response_id, 5, "find", arguments)
+        self.world.settle()
+        if number % 2:
+            self.world.ended(response_id, "tool_calls")
+
+    def _listed(self, number: int, found: bool) -> None:
+        self._listed_as(self._of_mcp("list", number), found=found)
+
+    def _listed_as(self, item_id: str, *, found: bool) -> None:
+        if found:
+            tools = [
+                McpToolInfo("find", {"type": "object"}),
+                McpToolInfo("look", {}, annotations={"readOnlyHint": True}),
+            ]
+            self.world.of_mcp(McpToolsListed(item_id, tuple(tools)))
+        else:
+            self.world.of_mcp(McpListFailed(item_id, McpFault("http", "Gone.", 503)))
+
+    def _output(self, number: int, output: str | None) -> None:
+        item_id = self._of_mcp("call", number)
+        if output is None:
+            self.world.of_mcp(McpCallFailed(item_id, McpFault("tool", "No luck.")))
+        else:
+            self.world.of_mcp(McpCallFinished(item_id, output))
+
+    def _approve(self, number: int, approve: bool) -> None:
+        asked = [*self.world.unapproved, "ghost"]
+        item = {
+            "type": "mcp_approval_response",
+            "approval_request_id": asked[number % len(asked)],
+            "approve": approve,
+        }
+        self._client("conversation.item.create", {"item": item})
+
+    def _of_mcp(self, kind: str, number: int) -> str:
+        running = [item_id for item_id, one in self.world.mcp.items() if one == kind]
+        return running[number % len(running)] if running else "ghost"
 
     def _spoken(self, number: int, start: int, ms: int) -> None:
         response_id = self._generating(number)

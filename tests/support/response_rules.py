@@ -56,6 +56,8 @@ class ResponseRules:
         self._rate_limits_owed = 0
         self._answered = False
         """Whether the conversation had an answer since the last idle time-out."""
+        self._mcp_calls: dict[str, str] = {}
+        """What was told last of each call of an MCP tool."""
 
     @property
     def item_ids(self) -> set[str]:
@@ -79,6 +81,8 @@ class ResponseRules:
             self._created(event["response"])
         elif name == "response.done":
             self._done(event["response"])
+        elif name.startswith("response.mcp_call."):
+            self._mcp_call(name.removeprefix("response.mcp_call."), event)
         elif name.startswith("response."):
             assert event["response_id"] in self.active, f"{name} of a response that is not active"
             _RULES[name](self, self.active[event["response_id"]], event)
@@ -110,7 +114,7 @@ class ResponseRules:
     def _item_added(self, response: _Response, event: Event) -> None:
         item = event["item"]
         assert event["output_index"] == len(response.output)
-        assert item["status"] == "in_progress"
+        assert item.get("status") == (None if item["type"] == "mcp_call" else "in_progress")
         response.output.append(_Output(item))
         self.formats[item["id"]] = response.format
 
@@ -119,7 +123,10 @@ class ResponseRules:
         assert out.done is None
         assert all(part.closed for part in out.parts)
         out.done = item
-        if item["type"] == "function_call":
+        if item["type"] == "mcp_call":
+            assert item["output"] is not None or "error" in item or "approval_request_id" in item
+            self._mcp_calls.setdefault(item["id"], "asked")
+        if item["type"] in ("function_call", "mcp_call"):
             assert out.arguments_ended
             assert item["arguments"] == "".join(out.arguments)
         else:
@@ -167,16 +174,26 @@ class ResponseRules:
 
     def _arguments_delta(self, response: _Response, event: Event) -> None:
         out = _open_output(response, event)
-        assert event["call_id"] == out.item["call_id"]
+        assert event.get("call_id") == out.item.get("call_id")
         assert not out.arguments_ended
         out.arguments.append(event["delta"])
 
     def _arguments_done(self, response: _Response, event: Event) -> None:
         out = _open_output(response, event)
-        assert (event["call_id"], event["name"]) == (out.item["call_id"], out.item["name"])
+        if out.item["type"] == "function_call":
+            assert (event["call_id"], event["name"]) == (out.item["call_id"], out.item["name"])
         assert not out.arguments_ended
         assert event["arguments"] == "".join(out.arguments)
         out.arguments_ended = True
+
+    def _mcp_call(self, name: str, event: Event) -> None:
+        """It may outlive its response; it runs once and ends once."""
+        before = self._mcp_calls.get(event["item_id"])
+        if name == "in_progress":
+            assert before in (None, "asked")
+        else:
+            assert before == "in_progress" or (before in (None, "asked") and name == "failed")
+        self._mcp_calls[event["item_id"]] = name
 
 
 _RULES: Final[Mapping[str, Callable[[ResponseRules, _Response, Event], object]]] = {
@@ -190,6 +207,8 @@ _RULES: Final[Mapping[str, Callable[[ResponseRules, _Response, Event], object]]]
     "response.output_audio_transcript.done": ResponseRules._words_done,
     "response.output_audio.delta": ResponseRules._audio_delta,
     "response.output_audio.done": ResponseRules._part_kind_ended,
+    "response.mcp_call_arguments.delta": ResponseRules._arguments_delta,
+    "response.mcp_call_arguments.done": ResponseRules._arguments_done,
     "response.function_call_arguments.delta": ResponseRules._arguments_delta,
     "response.function_call_arguments.done": ResponseRules._arguments_done,
 }

@@ -16,6 +16,7 @@ from antiphon.engines.base import (
     VoiceActivityDetector,
 )
 from antiphon.runtime.engines import Engines
+from antiphon.runtime.mcp_work import McpClient
 from antiphon.runtime.observer import FailedStage, Observer, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening, Sessions
 from antiphon.runtime.settings import RuntimeSettings
@@ -238,11 +239,14 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    engines: Engines | None = None, settings: RuntimeSettings | None = None, observer: Observer | None = None
+    engines: Engines | None = None,
+    settings: RuntimeSettings | None = None,
+    observer: Observer | None = None,
+    mcp: McpClient | None = None,
 ) -> AsyncIterator[Server]:
     """A server in memory. At the end its sessions must be over, or they are cut off."""
     observer = observer or Noted()
-    sessions = Sessions(engines or engines_of(), settings or RuntimeSettings(), observer)
+    sessions = Sessions(engines or engines_of(), settings or RuntimeSettings(), observer, mcp)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(sessions.run(), name="sessions")
         served = asyncio.TaskGroup()

@@ -28,6 +28,10 @@ from typing import Any, Final
 from antiphon.core.inputs import (
     AudioBudgetChanged,
     ItemMeasured,
+    McpCallFailed,
+    McpCallFinished,
+    McpListFailed,
+    McpToolsListed,
     TranscriptProduced,
     TransportClosed,
     WritingEnded,
@@ -47,6 +51,7 @@ from antiphon.vocabulary.llm import (
     UserContent,
     UserMessage,
 )
+from antiphon.vocabulary.mcp import McpFault, McpToolInfo
 from antiphon.vocabulary.speech import SttUsage, Transcript, WordLogprob
 from tests.support.images import TINY
 from tests.support.session import Driver, config, payload_of
@@ -285,7 +290,9 @@ def _view(output: Output) -> dict[str, Any]:
 
 
 def _view_of_value(value: Any) -> Any:
-    return {"bytes": len(value)} if isinstance(value, bytes) else json.loads(json.dumps(dataclasses.asdict(value)))
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
+    return dict(value) if isinstance(value, Mapping) else json.loads(json.dumps(dataclasses.asdict(value)))
 
 
 def _view_of_start(order: StartResponse) -> dict[str, Any]:
@@ -425,6 +432,26 @@ def _measured(driver: Driver, arguments: str) -> None:
     driver.do(ItemMeasured(item_id, int(tokens)))
 
 
+def _listed(driver: Driver, arguments: str) -> None:
+    item_id, tools = _split(arguments, 2)
+    driver.do(McpToolsListed(item_id, tuple(McpToolInfo(**tool) for tool in json.loads(tools))))
+
+
+def _unlisted(driver: Driver, arguments: str) -> None:
+    item_id, message = _split(arguments, 2)
+    driver.do(McpListFailed(item_id, McpFault("http", message, 503)))
+
+
+def _called(driver: Driver, arguments: str) -> None:
+    item_id, output = _split(arguments, 2)
+    driver.do(McpCallFinished(item_id, output))
+
+
+def _uncalled(driver: Driver, arguments: str) -> None:
+    item_id, kind, code, message = _split(arguments, 4)
+    driver.do(McpCallFailed(item_id, McpFault(kind, message, int(code))))  # type: ignore[arg-type]
+
+
 _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "open": lambda driver, _: driver.open(),
     "close": lambda driver, _: driver.do(TransportClosed(clean=True)),
@@ -446,6 +473,10 @@ _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "read": _read,
     "unread": _unread,
     "measured": _measured,
+    "listed": _listed,
+    "unlisted": _unlisted,
+    "called": _called,
+    "uncalled": _uncalled,
 }
 """``audio 500ms`` · ``speech 320ms`` (with the detector's word) · ``silence 512ms`` · ``text $r words`` ·
 ``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
@@ -453,4 +484,5 @@ _FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
 ``unheard $item KIND`` ·
 ``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
 ``detailed $item {"text": .., "language": .., "logprobs": [[TOKEN, LOGPROB]], "usage": [TEXT, AUDIO, OUTPUT]}`` ·
-``measured $item TOKENS`` · ``budget BYTES`` · ``tick`` · ``open`` · ``close``"""
+``measured $item TOKENS`` · ``listed $item [TOOLS]`` · ``unlisted $item message`` · ``called $item output`` ·
+``uncalled $item KIND CODE message`` · ``budget BYTES`` · ``tick`` · ``open`` · ``close``"""

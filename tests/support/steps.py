@@ -11,7 +11,7 @@ from antiphon.vocabulary.errors import EngineErrorKind
 from tests.support.images import TINY
 from tests.support.session import payload_of
 
-__all__ = ["BENT", "FLAG", "SMALL", "STEP", "WIRE"]
+__all__ = ["BENT", "FIND", "FLAG", "FREE", "SMALL", "STEP", "WIRE"]
 
 SMALL: Final = Limits(
     items=6,
@@ -23,6 +23,10 @@ SMALL: Final = Limits(
     context_tokens=200,
     output_reserve_tokens=50,
     session_max_s=1_000,
+    mcp_hosts=("tools.example.com",),
+    mcp_servers=2,
+    mcp_calls=2,
+    mcp_output_bytes=40,
 )
 
 
@@ -76,9 +80,30 @@ TRUNCATION: Final = st.sampled_from(
     ]
 )
 LOOK: Final = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
-TOOLS: Final = st.sampled_from([[], [LOOK], [LOOK, {"type": "function", "name": "go"}], [LOOK, LOOK]])
+FIND: Final = {"type": "mcp", "server_label": "s", "server_url": "https://tools.example.com"}
+FREE: Final = {**FIND, "server_label": "t", "require_approval": "never", "authorization": "key"}
+TOOLS: Final = st.sampled_from(
+    [
+        [],
+        [LOOK],
+        [LOOK, {"type": "function", "name": "go"}],
+        [LOOK, LOOK],
+        [LOOK, FIND],
+        [FREE],
+        [FIND, FREE],
+        [{"type": "mcp", "server_label": "t"}],
+        [{"type": "mcp", "server_label": "s", "allowed_tools": ["find"], "headers": {"a": "b"}}],
+    ]
+)
 CHOICE: Final = st.sampled_from(
-    ["auto", "none", "required", {"type": "function", "name": "look"}, {"type": "function", "name": "fly"}]
+    [
+        "auto",
+        "none",
+        "required",
+        {"type": "function", "name": "look"},
+        {"type": "function", "name": "fly"},
+        {"type": "mcp", "server_label": "t"},
+    ]
 )
 MODALITIES: Final = st.sampled_from([["text"], ["audio"], ["text", "audio"]])
 TOKENS: Final = st.sampled_from(["inf", 1, 50, 5_000])
@@ -174,6 +199,12 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("image"), NUMBER, WORDS | st.none()),
     st.tuples(st.just("wrote"), NUMBER),
     st.tuples(st.just("call"), NUMBER, NUMBER, st.sampled_from(["", "{", '{"a": 1}'])),
+    st.tuples(st.just("found"), NUMBER, st.sampled_from(["{}", '{"a": 1}', "[1]"])),
+    st.tuples(st.just("found"), NUMBER, st.sampled_from(["{}", '{"a": 1}', "[1]"])),
+    st.tuples(st.just("tools"), FLAG),
+    st.tuples(st.just("listed"), NUMBER, FLAG),
+    st.tuples(st.just("output"), NUMBER, st.sampled_from(["Found.", "Much. " * 20, None])),
+    st.tuples(st.just("approve"), NUMBER, FLAG),
     st.tuples(st.just("ended"), NUMBER, st.sampled_from(["length", "tool_calls", "content_filter"]), USAGE),
     st.tuples(st.just("broke"), NUMBER, st.sampled_from([kind.value for kind in EngineErrorKind])),
     st.tuples(st.just("measured"), NUMBER, st.integers(0, 300)),

@@ -10,22 +10,27 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from antiphon.core.inputs import McpCallFailed, McpCallFinished, McpListFailed, McpToolsListed
 from antiphon.core.outputs import (
+    CallMcpTool,
     CloseSession,
     Emit,
     EndTranscription,
     FeedTranscription,
+    ListMcpTools,
     MeasureItem,
     Output,
     ReadImage,
     StartResponse,
     StartTranscription,
+    StopMcp,
     StopReading,
     StopResponse,
     StopTranscription,
     TurnClosed,
 )
 from antiphon.vocabulary.llm import FinishReason, TokenUsage
+from antiphon.vocabulary.mcp import McpFault
 from tests.support.item_rules import ItemRules
 from tests.support.prompt_rules import assert_legal_request
 from tests.support.response_rules import ResponseRules
@@ -50,6 +55,8 @@ class World:
         """Images that are being read."""
         self.past_images: list[tuple[str, int]] = []
         self.past_places: list[tuple[str, int]] = []
+        self.mcp: dict[str, str] = {}
+        """Lists and calls of MCP tools under way, by item."""
         self.closed = False
         self._sent = 0
 
@@ -121,6 +128,17 @@ class World:
             self.driver.ended(response_id, reason, usage)
         self.settle()
 
+    def of_mcp(self, fact: McpToolsListed | McpListFailed | McpCallFinished | McpCallFailed) -> None:
+        """What comes of a list or a call, wanted or not."""
+        self.mcp.pop(fact.item_id, None)
+        self.driver.do(fact)
+        self.settle()
+
+    @property
+    def unapproved(self) -> list[str]:
+        """The items that ask for approval, answered or not."""
+        return [item_id for item_id in self.items if self._items.told[item_id]["type"] == "mcp_approval_request"]
+
     def wait(self, seconds: float) -> None:
         """Time goes on, and the session is called whenever it asked to be."""
         until = self.driver.now + seconds
@@ -152,7 +170,8 @@ class World:
     def finish(self) -> None:
         """Let everything that runs come to its end."""
         for _ in range(100):
-            if not (self.generating or self.transcribing or self.reading or self.responses) or self.closed:
+            running = (self.generating, self.transcribing, self.reading, self.responses, self.mcp)
+            if self.closed or not any(running):
                 break
             self.client("input_audio_buffer.clear", {})
             for place in list(self.transcribing):
@@ -161,8 +180,13 @@ class World:
                 self.image(place, None)
             for response_id in list(self.generating):
                 self.ended(response_id)
+            for item_id, kind in list(self.mcp.items()):
+                fault = McpFault("http", "Gone.")
+                self.of_mcp(McpListFailed(item_id, fault) if kind == "list" else McpCallFailed(item_id, fault))
+        for item_id in [] if self.closed else self.unapproved:
+            self.client("conversation.item.delete", {"item_id": item_id})
         if not self.closed:
-            left = [*self.responses, *self.generating, *self.transcribing, *self.reading]
+            left = [*self.responses, *self.generating, *self.transcribing, *self.reading, *self.mcp]
             assert left == [], "it does not come to its end"
             self._items.assert_settled()
             self.assert_items_as_told()
@@ -205,6 +229,8 @@ class World:
 
     def _event(self, emitted: Emit, answering: tuple[str | None, int | None] | None) -> None:
         event = payload_of(emitted.event)
+        if event["type"] == "error" and event["error"]["code"] == "mcp_list_tools_failed":
+            return
         if event["type"] == "error":
             assert answering == (event["error"]["event_id"], emitted.origin), f"an error that nobody caused: {event}"
             return
@@ -236,7 +262,10 @@ class World:
                 self.past_images.append(place)
             case StopReading():
                 self.reading.remove((order.item_id, order.content_index))
+            case ListMcpTools() | CallMcpTool() | StopMcp():
+                self._mcp_order(order)
             case CloseSession():
+                assert not self.mcp
                 assert not self.transcribing
                 assert not self.reading
                 assert not self.generating
@@ -245,6 +274,14 @@ class World:
                 assert order.item_id in self.items
             case TurnClosed():
                 assert order.silence_ms >= 0
+
+    def _mcp_order(self, order: ListMcpTools | CallMcpTool | StopMcp) -> None:
+        if isinstance(order, StopMcp):
+            del self.mcp[order.item_id]
+            return
+        assert order.item_id not in self.mcp
+        self.mcp[order.item_id] = "list" if isinstance(order, ListMcpTools) else "call"
+        assert list(self.mcp.values()).count("call") <= self.driver.limits.mcp_calls
 
     def _start_response(self, order: StartResponse) -> None:
         assert order.response_id in self._responses.active

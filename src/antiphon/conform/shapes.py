@@ -153,10 +153,19 @@ def item_complaints(payload: Mapping[str, Any]) -> Iterator[str]:
         items += response["output"]
     for item in items:
         if isinstance(item, dict):
-            yield from (f"item.{name}: null, where a client needs it left out" for name in item if item[name] is None)
+            yield from _item_complaints(item)
             parts = item.get("content")
             for part in parts if isinstance(parts, list) else ():
                 yield from _part_complaints(part)
+
+
+def _item_complaints(item: Mapping[str, Any]) -> Iterator[str]:
+    may_be_null = {"output"} if item.get("type") == "mcp_call" else set()
+    if item.get("type") == "mcp_call" and "output" not in item:
+        yield "item.output: an mcp_call without this key stops a client"
+    for name in item:
+        if item[name] is None and name not in may_be_null:
+            yield f"item.{name}: null, where a client needs it left out"
 
 
 def _part_complaints(part: object) -> Iterator[str]:

@@ -13,6 +13,7 @@ from antiphon.core.prompt import estimated_tokens, item_text
 from antiphon.core.response_plan import ResponsePlan
 from antiphon.protocol.base import given
 from antiphon.protocol.session_config import RetentionRatio, TokenLimits, Truncation
+from antiphon.vocabulary.llm import ToolSpec
 
 __all__ = ["TOKENS_PER_ITEM", "Room", "entry_tokens", "fitting", "room_for"]
 
@@ -45,12 +46,12 @@ class Room:
         return sum(entry.tokens or 0 for entry in entries) > self.most_tokens
 
 
-def room_for(plan: ResponsePlan, limits: Limits) -> Room:
+def room_for(plan: ResponsePlan, tools: Sequence[ToolSpec], limits: Limits) -> Room:
     """The context less the answer, the instructions, the tools and a margin."""
     limit = plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None
     answer = min(limit or limits.output_reserve_tokens, limits.context_tokens // 2)
     fixed = estimated_tokens(plan.instructions) + sum(
-        estimated_tokens(f"{spec.name} {spec.description} {spec.parameters}") for spec in plan.tool_specs
+        estimated_tokens(f"{spec.name} {spec.description} {spec.parameters}") for spec in tools
     )
     left = limits.context_tokens - fixed
     return Room(fixed, max(0, left - limits.context_tokens // _MARGIN - answer), max(0, left))

@@ -67,6 +67,8 @@ class Entry:
     """Measured by the language model; None until then."""
     sent_bytes: int = 0
     """Its JSON as the client sent it, without audio and images; 0 for items that no client made."""
+    received_bytes: int = 0
+    """What an MCP server sent for it."""
     _audio_dropped: bool = False
 
     @property
@@ -220,6 +222,10 @@ class Conversation:
     @property
     def sent_bytes(self) -> int:
         return self._sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        return sum(entry.received_bytes for entry in self._entries)
 
     @property
     def image_bytes(self) -> int:

@@ -12,6 +12,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.vocabulary.errors import EngineFault
 from antiphon.vocabulary.images import ImageReading
 from antiphon.vocabulary.llm import FinishReason, TokenUsage
+from antiphon.vocabulary.mcp import McpFault, McpToolInfo
 from antiphon.vocabulary.speech import Transcript
 
 __all__ = [
@@ -26,6 +27,10 @@ __all__ = [
     "ImageUnread",
     "Input",
     "ItemMeasured",
+    "McpCallFailed",
+    "McpCallFinished",
+    "McpListFailed",
+    "McpToolsListed",
     "Origin",
     "SpeechProbability",
     "TextProduced",
@@ -167,6 +172,30 @@ class GenerationEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class McpToolsListed:
+    item_id: str
+    tools: tuple[McpToolInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class McpListFailed:
+    item_id: str
+    fault: McpFault
+
+
+@dataclass(frozen=True, slots=True)
+class McpCallFinished:
+    item_id: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpCallFailed:
+    item_id: str
+    fault: McpFault
+
+
+@dataclass(frozen=True, slots=True)
 class AudioBudgetChanged:
     """How many bytes of audio the session may keep from now on."""
 
@@ -190,5 +219,9 @@ Input: TypeAlias = (
     | WritingEnded
     | AudioProduced
     | GenerationEnded
+    | McpToolsListed
+    | McpListFailed
+    | McpCallFinished
+    | McpCallFailed
     | AudioBudgetChanged
 )

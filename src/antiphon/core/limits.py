@@ -42,6 +42,18 @@ class Limits:
     nesting: int = NESTING_MAX
     """Levels of objects and arrays in one event."""
     out_of_band_responses: int = 8
+    mcp_hosts: tuple[str, ...] = ()
+    """Hosts of MCP servers that a client may name; none: it may name no server."""
+    mcp_servers: int = 16
+    """Labels under which a session may define MCP servers."""
+    mcp_tools: int = 128
+    """Tools of one MCP server; their descriptions together hold ``tools_bytes``."""
+    mcp_calls: int = 8
+    """Calls of MCP tools at a time."""
+    mcp_output_bytes: int = 64 * 1024
+    """Kept of the output of a call; what lists and outputs hold together is ``text_bytes``."""
+    mcp_list_s: float = 15.0
+    mcp_call_s: float = 60.0
     transcription_deadline_s: float = 30.0
     """How long the recogniser may take, beside the length of the audio."""
     context_tokens: int = 4_096

@@ -1,25 +1,30 @@
 """What is to be done: the orders of a session, to be performed in list order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from antiphon.core.inputs import Origin
 from antiphon.protocol.server_events import ServerEvent
 from antiphon.protocol.session_config import FormatName
 from antiphon.vocabulary.llm import ImageContent, LlmRequest
+from antiphon.vocabulary.mcp import McpServer
 from antiphon.vocabulary.speech import SttOptions
 
 __all__ = [
+    "CallMcpTool",
     "CloseSession",
     "Emit",
     "EndTranscription",
     "FeedTranscription",
+    "ListMcpTools",
     "MeasureItem",
     "Output",
     "ReadImage",
     "SpeechOrder",
     "StartResponse",
     "StartTranscription",
+    "StopMcp",
     "StopReading",
     "StopResponse",
     "StopTranscription",
@@ -108,6 +113,31 @@ class StopResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class ListMcpTools:
+    """Ask a server for its tools, for the item that will hold them."""
+
+    item_id: str
+    server_label: str
+    server: McpServer
+
+
+@dataclass(frozen=True, slots=True)
+class CallMcpTool:
+    item_id: str
+    server_label: str
+    server: McpServer
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StopMcp:
+    """Stop the list or the call of an item; nothing more is wanted of it."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureItem:
     """Count the tokens of an item's text."""
 
@@ -142,6 +172,9 @@ Output: TypeAlias = (
     | StopReading
     | StartResponse
     | StopResponse
+    | ListMcpTools
+    | CallMcpTool
+    | StopMcp
     | MeasureItem
     | TurnClosed
     | CloseSession

@@ -9,12 +9,13 @@
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from antiphon.core.conversation import Entry
+from antiphon.core.tool_names import legal_name
 from antiphon.protocol.base import given
 from antiphon.protocol.items import (
     FunctionCall,
@@ -22,6 +23,7 @@ from antiphon.protocol.items import (
     InputAudio,
     InputImage,
     InputText,
+    McpCall,
     Message,
     OutputAudio,
     OutputText,
@@ -45,6 +47,7 @@ __all__ = ["estimated_tokens", "item_text", "messages_of", "part_text"]
 _INAUDIBLE = "(inaudible)"
 _SILENT = "(the user says nothing)"
 _NO_RESULT = "No result yet."
+_NOT_APPROVED = "The call waits for the user's approval."
 _BYTES_PER_TOKEN = 3
 
 
@@ -65,6 +68,8 @@ def item_text(entry: Entry) -> str:
             return f"{name} {arguments}"
         case FunctionCallOutput(output=output):
             return output
+        case McpCall() as call:
+            return f"{call.name} {call.arguments} {_mcp_result(call)}"
         case _:
             return ""
 
@@ -73,13 +78,19 @@ def item_text(entry: Entry) -> str:
 
 
 def messages_of(
-    instructions: str, entries: Iterable[Entry], capabilities: LlmCapabilities, *, now: float = math.inf
+    instructions: str,
+    entries: Iterable[Entry],
+    capabilities: LlmCapabilities,
+    *,
+    mcp_names: Mapping[tuple[str, str], str] | None = None,
+    now: float = math.inf,
 ) -> tuple[ChatMessage, ...]:
     """The chat messages of a prompt; ``instructions`` come first, as the system's words.
 
-    ``now``: what was sent can have been heard until then.
+    ``mcp_names``: how the model knows the tools of MCP servers, by label and name; ``now``: what was sent can have been
+    heard until then.
     """
-    thread = _Thread(capabilities, list(entries), now)
+    thread = _Thread(capabilities, list(entries), mcp_names or {}, now)
     if instructions:
         thread.messages.append(SystemMessage(instructions))
     for entry in thread.entries:
@@ -91,6 +102,7 @@ def messages_of(
 class _Thread:
     capabilities: LlmCapabilities
     entries: list[Entry]
+    mcp_names: Mapping[tuple[str, str], str]
     now: float
     messages: list[ChatMessage] = field(default_factory=list)
     results: dict[str, FunctionCallOutput] = field(init=False)
@@ -124,6 +136,8 @@ class _Thread:
                 self._add_call(entry.item)
             case FunctionCallOutput():
                 self._add_stray_result(entry.item)
+            case McpCall() as call:
+                self._add_mcp_call(entry.id, call)
             case _:
                 pass
 
@@ -159,6 +173,25 @@ class _Thread:
         if not belongs:
             name = self.calls.get(result.call_id, result.call_id)
             self.messages.append(UserMessage((TextContent(f"[result of {name}] {result.output}"),)))
+
+    def _add_mcp_call(self, item_id: str, call: McpCall) -> None:
+        """It is call and result in one item."""
+        name = self.mcp_names.get((call.server_label, call.name)) or legal_name(call.name)
+        call_id = item_id
+        while call_id in self.calls or call_id in self.placed:
+            call_id = f"mcp_{call_id}"
+        self.placed.add(call_id)
+        tool_call = ToolCall(call_id, name, _legal_arguments(call.arguments))
+        self.messages.append(AssistantMessage(tool_calls=(tool_call,)))
+        self.messages.append(ToolMessage(call_id, name, _mcp_result(call)))
+
+
+def _mcp_result(call: McpCall) -> str:
+    if call.output is not None:
+        return call.output
+    if call.error:
+        return f"Error: {call.error.message}"
+    return _NOT_APPROVED if call.approval_request_id else _NO_RESULT
 
 
 def _legal_arguments(arguments: str) -> str:

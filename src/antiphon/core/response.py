@@ -1,7 +1,7 @@
 """One response: its output items, and every event of its life in the documented order.
 
-A response is *announced* (``response.created``), may *wait* for transcripts that its prompt needs, *generates*, and is
-*closed* once.
+A response is *announced* (``response.created``), may *wait* for transcripts that its prompt needs and for lists of
+tools, *generates*, *calls* the MCP tools that it asked for, and is *closed* once.
 """
 
 from dataclasses import dataclass, field
@@ -10,14 +10,16 @@ from typing import Any
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.inputs import AudioProduced
+from antiphon.core.mcp_calls import McpCalls, OpenMcpCall
 from antiphon.core.outputs import MeasureItem
 from antiphon.core.playout import Playback, Playout
 from antiphon.core.prompt import item_text
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan
+from antiphon.core.tool_offer import OfferedTool, ToolOffer
 from antiphon.core.usage import PromptSize, usage_of
 from antiphon.protocol.base import UNSET
-from antiphon.protocol.items import FunctionCall, Item, ItemStatus, Message, OutputAudio, OutputText
+from antiphon.protocol.items import FunctionCall, Item, ItemStatus, McpCall, Message, OutputAudio, OutputText
 from antiphon.protocol.response import (
     Response,
     ResponseAudio,
@@ -40,6 +42,7 @@ from antiphon.protocol.server_events import (
     ResponseDone,
     ResponseFunctionCallArgumentsDelta,
     ResponseFunctionCallArgumentsDone,
+    ResponseMcpCallArgumentsDelta,
     ResponseOutputAudioDelta,
     ResponseOutputAudioDone,
     ResponseOutputAudioTranscriptDelta,
@@ -54,6 +57,7 @@ from antiphon.vocabulary.llm import TokenUsage
 
 __all__ = ["ActiveResponse", "Outcome"]
 
+_ENDED = {"cancelled": "cancelled", "failed": "not completed", "incomplete": "not completed", "completed": "over"}
 _UNLIMITED = 1_000_000_000
 """A server of one's own has no rate limit; clients expect the event all the same."""
 
@@ -101,6 +105,14 @@ class _OpenCall:
         return "".join(self.pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class _Generated:
+    """How its generation ended."""
+
+    outcome: Outcome
+    usage: TokenUsage
+
+
 class ActiveResponse:
     """A response between ``response.created`` and ``response.done``."""
 
@@ -113,6 +125,7 @@ class ActiveResponse:
         conversation_id: str,
         effects: Effects,
         playback: Playback,
+        mcp_calls: McpCalls,
     ) -> None:
         """``prompt``: the items as they were when it was asked for; ``conversation`` None: out of band."""
         self.id = effects.new_id("resp")
@@ -122,13 +135,17 @@ class ActiveResponse:
         """Items of its prompt that nobody else has."""
         self.generating = False
         self.retried = False
+        self.offer = ToolOffer()
+        """What the model may call; known when the generation is ordered."""
         self.first_item_id = effects.new_id("item")
         self._conversation = conversation
         self._conversation_id = conversation_id if conversation is not None else None
         self._effects = effects
         self._playback = playback
-        self._output: list[_OpenMessage | _OpenCall] = []
-        self._calls: dict[int, _OpenCall] = {}
+        self._mcp_calls = mcp_calls
+        self._output: list[_OpenMessage | _OpenCall | OpenMcpCall] = []
+        self._calls: dict[int, _OpenCall | OpenMcpCall] = {}
+        self._generated: _Generated | None = None
         self.prompt_size = PromptSize()
         """What its prompt is made of, once it is asked for."""
         self._chunks = 0
@@ -148,7 +165,20 @@ class ActiveResponse:
     def ends_turn(self) -> bool:
         """Whether it said something to the user, and waits for nobody but them."""
         speaks = self._conversation is not None and bool(self._output)
-        return speaks and not any(isinstance(out, _OpenCall) for out in self._output)
+        return speaks and not any(isinstance(out, _OpenCall | OpenMcpCall) for out in self._output)
+
+    @property
+    def is_generating(self) -> bool:
+        """Whether its engines are at work."""
+        return self.generating and self._generated is None
+
+    @property
+    def has_called(self) -> bool:
+        """Whether it was only the calls of MCP tools that it had to wait for, and they are over."""
+        return self._generated is not None and not any(map(self._mcp_calls.is_running, self._mcp()))
+
+    def _mcp(self) -> list[OpenMcpCall]:
+        return [out for out in self._output if isinstance(out, OpenMcpCall)]
 
     @property
     def only_speaks(self) -> bool:
@@ -191,10 +221,22 @@ class ActiveResponse:
         if self._calls and index not in self._calls and not self.plan.parallel_tool_calls:
             return  # one call was asked for; not every engine can be held to that
         call = self._calls.get(index) or self._open_call(index, name)
-        if not arguments_delta or call.is_done:
+        if not arguments_delta or call.is_done or (isinstance(call, OpenMcpCall) and call.has_begun):
             return
         call.pieces.append(arguments_delta)
         self._chunks += 1
+        if isinstance(call, OpenMcpCall):
+            self._effects.emit(
+                ResponseMcpCallArgumentsDelta(
+                    event_id=self._effects.event_id(),
+                    response_id=self.id,
+                    item_id=call.entry.id,
+                    output_index=call.output_index,
+                    delta=arguments_delta,
+                    obfuscation=self._effects.padding(arguments_delta),
+                )
+            )
+            return
         self._effects.emit(
             ResponseFunctionCallArgumentsDelta(
                 event_id=self._effects.event_id(),
@@ -210,7 +252,10 @@ class ActiveResponse:
     def end_writing(self) -> None:
         """Its calls are complete: they can be answered while the speech goes on."""
         for call in self._calls.values():
-            if not call.is_done:
+            if isinstance(call, OpenMcpCall):
+                if not call.has_begun:
+                    self._mcp_calls.begin(call)
+            elif not call.is_done:
                 call.is_done = True
                 self._close_item(call, "completed")
 
@@ -260,8 +305,10 @@ class ActiveResponse:
         )
         return message
 
-    def _open_call(self, index: int, name: str) -> _OpenCall:
+    def _open_call(self, index: int, name: str) -> _OpenCall | OpenMcpCall:
         item_id = self._effects.new_id("item") if self._output else self.first_item_id
+        if (tool := self.offer.mcp.get(name)) is not None:
+            return self._open_mcp_call(index, item_id, tool)
         call_id = self._effects.new_id("call")
         item = FunctionCall(id=item_id, status="in_progress", name=name, call_id=call_id, arguments="")
         call = _OpenCall(Entry(item, item_id), len(self._output), call_id, name)
@@ -269,7 +316,15 @@ class ActiveResponse:
         self._open(call)
         return call
 
-    def _open(self, out: _OpenMessage | _OpenCall) -> None:
+    def _open_mcp_call(self, index: int, item_id: str, tool: OfferedTool) -> OpenMcpCall:
+        item = McpCall(id=item_id, server_label=tool.label, name=tool.info.name, arguments="")
+        in_conversation = self._conversation is not None
+        call = OpenMcpCall(Entry(item, item_id), self.id, len(self._output), tool, in_conversation)
+        self._calls[index] = call
+        self._open(call)
+        return call
+
+    def _open(self, out: _OpenMessage | _OpenCall | OpenMcpCall) -> None:
         self._output.append(out)
         self._effects.emit(
             ResponseOutputItemAdded(
@@ -287,15 +342,36 @@ class ActiveResponse:
 
     # --- its end ---------------------------------------------------------------------------------------------------
 
-    def close(self, outcome: Outcome, usage: TokenUsage) -> None:
-        """Every ``*.done`` with what exists, then ``response.done`` and ``rate_limits.updated``."""
+    def end_generation(self, outcome: Outcome, usage: TokenUsage) -> None:
+        """Every ``*.done`` with what exists; calls of MCP tools begin, if it has completed."""
+        self._generated = _Generated(outcome, usage)
         status: ItemStatus = "completed" if outcome.status == "completed" else "incomplete"
         whole = outcome.status in ("completed", "incomplete")
         for out in self._output:
             if out.entry.playout is not None:
                 out.entry.playout.whole = whole
-            if not (isinstance(out, _OpenCall) and out.is_done):
+            if not isinstance(out, OpenMcpCall) and not (isinstance(out, _OpenCall) and out.is_done):
                 self._close_item(out, status)
+        for call in self._mcp():
+            if call.has_begun:
+                continue
+            if outcome.status == "completed":
+                self._mcp_calls.begin(call)
+            else:
+                self._mcp_calls.abandon(call, f"the response was {_ENDED[outcome.status]}")
+
+    def close(self, outcome: Outcome | None = None, usage: TokenUsage | None = None) -> None:
+        """Whatever is still open, then ``response.done`` and ``rate_limits.updated``.
+
+        Without an outcome: as its generation ended.
+        """
+        if self._generated is None:
+            assert outcome is not None
+            self.end_generation(outcome, usage or TokenUsage())
+        assert self._generated is not None
+        outcome, usage = outcome or self._generated.outcome, self._generated.usage
+        for call in self._mcp():
+            self._mcp_calls.stop(call, f"the response was {_ENDED[outcome.status]}")
         self._effects.emit(
             ResponseDone(event_id=self._effects.event_id(), response=self._wire(outcome, self._usage(usage)))
         )

@@ -1,9 +1,11 @@
 """What a response will do: the session's settings with the overrides of one ``response.create``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from antiphon.core.limits import Limits
+from antiphon.core.mcp_definitions import McpDefinition
 from antiphon.core.session_update import (
     check_instructions,
     check_tools,
@@ -18,16 +20,16 @@ from antiphon.protocol.session_config import (
     AudioFormat,
     FunctionTool,
     MaxOutputTokens,
+    McpTool,
     Modality,
     RealtimeSession,
     Reasoning,
     Tool,
     ToolChoice,
     ToolChoiceFunction,
+    ToolChoiceMcp,
     Truncation,
 )
-from antiphon.vocabulary.llm import NamedTool, ToolSpec
-from antiphon.vocabulary.llm import ToolChoice as LlmToolChoice
 
 __all__ = ["ResponsePlan", "plan_response"]
 
@@ -53,26 +55,10 @@ class ResponsePlan:
     metadata: dict[str, str] | None
     conversation: Literal["auto", "none"]
 
-    @property
-    def tool_specs(self) -> tuple[ToolSpec, ...]:
-        """The functions the model may call."""
-        return tuple(
-            ToolSpec(
-                tool.name, given(tool.description, ""), given(tool.parameters, {"type": "object", "properties": {}})
-            )
-            for tool in self.tools
-            if isinstance(tool, FunctionTool)
-        )
-
-    @property
-    def llm_tool_choice(self) -> LlmToolChoice:
-        """As the model is asked; a choice that no listed function can satisfy becomes ``auto``."""
-        names = {spec.name for spec in self.tool_specs}
-        if isinstance(self.tool_choice, ToolChoiceFunction):
-            return NamedTool(self.tool_choice.name) if self.tool_choice.name in names else "auto"
-        if isinstance(self.tool_choice, str) and not (self.tool_choice == "required" and not names):
-            return self.tool_choice
-        return "auto"
+    mcp: Mapping[str, McpDefinition] = field(default_factory=dict)
+    """The MCP servers among the tools, by label."""
+    waits_for: frozenset[str] = frozenset()
+    """Labels whose lists of tools it waits for: those of its own tools."""
 
 
 def plan_response(session: RealtimeSession, overrides: ResponseOverrides, limits: Limits) -> ResponsePlan:
@@ -120,6 +106,14 @@ def _check_choice(choice: ToolChoice, tools: list[Tool]) -> None:
             "invalid_value",
             f"Invalid value: '{choice.name[:128]}'. 'response.tool_choice.name' must name one of the tools.",
             "response.tool_choice.name",
+        )
+    labels = [tool.server_label for tool in tools if isinstance(tool, McpTool)]
+    if isinstance(choice, ToolChoiceMcp) and choice.server_label not in labels:
+        raise ProtocolError(
+            "invalid_value",
+            f"Invalid value: '{choice.server_label[:128]}'. 'response.tool_choice.server_label' must name one of the "
+            "tools' servers.",
+            "response.tool_choice.server_label",
         )
 
 

@@ -6,7 +6,7 @@ needs.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.core.context import fitting, room_for
 from antiphon.core.conversation import Conversation, Entry
@@ -15,6 +15,8 @@ from antiphon.core.hearing import Hearing
 from antiphon.core.idle import IdleTimer
 from antiphon.core.inputs import GenerationEnded
 from antiphon.core.limits import Limits
+from antiphon.core.mcp import Mcp
+from antiphon.core.mcp_calls import McpCalls
 from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
 from antiphon.core.playout import Playback
 from antiphon.core.prompt import messages_of
@@ -22,6 +24,7 @@ from antiphon.core.response import ActiveResponse, Outcome
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_plan import ResponsePlan, plan_response
 from antiphon.core.seeing import Seeing
+from antiphon.core.tool_offer import ToolOffer, tool_offer
 from antiphon.core.usage import prompt_size
 from antiphon.protocol.base import given
 from antiphon.protocol.errors import ProtocolError
@@ -65,6 +68,8 @@ class Responses:
         limits: Limits,
         capabilities: LlmCapabilities,
         conversation_id: str,
+        mcp: Mcp,
+        mcp_calls: McpCalls,
     ) -> None:
         self._effects = effects
         self._conversation = conversation
@@ -75,6 +80,8 @@ class Responses:
         self.conversation_id = conversation_id
         self._limits = limits
         self._capabilities = capabilities
+        self._mcp = mcp
+        self._mcp_calls = mcp_calls
         self._default: ActiveResponse | None = None
         self._out_of_band: dict[str, ActiveResponse] = {}
         self._automatic: _Automatic | None = None
@@ -111,7 +118,7 @@ class Responses:
 
     def plan(self, session: RealtimeSession, overrides: ResponseOverrides) -> ResponsePlan:
         """Check a ``response.create`` against the settings and the responses that run; changes nothing."""
-        plan = plan_response(session, overrides, self._limits)
+        plan = self._planned(session, overrides)
         if plan.conversation == "auto" and self._default is not None and not self._can_wait(overrides):
             raise ProtocolError(
                 "conversation_already_has_active_response",
@@ -154,6 +161,7 @@ class Responses:
             self._waiting = plan
             return
         self._begin(plan, prompt)
+        self._mcp.use_for_response({label: plan.mcp[label] for label in plan.waits_for})
         if plan.conversation == "auto":
             # It answers the turns that an automatic response was waiting for.
             self._automatic = None
@@ -201,8 +209,15 @@ class Responses:
         turns = [*self._automatic.turns, entry] if self._automatic else [entry]
         self._automatic = _Automatic(turns, detection.interrupt_response)
 
+    def _close_called(self) -> None:
+        self._mcp_calls.drop_lost()
+        for response in self._all():
+            if response.has_called:
+                self._close(response)
+
     def advance(self, session: RealtimeSession) -> None:
-        """Start whatever has all it needs: called after every fact."""
+        """Start whatever has all it needs, end what has made its calls: called after every fact."""
+        self._close_called()
         if self._default is None and (plan := self._take_waiting()) is not None:
             self.create(plan, None)
         for response in self._all():
@@ -221,7 +236,7 @@ class Responses:
                 return
             self._break_off()
         self._automatic = None
-        response = self._begin(plan_response(session, ResponseOverrides(), self._limits), None)
+        response = self._begin(self._planned(session, ResponseOverrides()), None)
         if failed:
             self._close(response, _failure(_UNHEARD), _NOTHING)
         else:
@@ -229,7 +244,7 @@ class Responses:
 
     def go_on(self, session: RealtimeSession) -> None:
         """Answer though nobody has spoken. Only while nothing is active."""
-        self._start_if_ready(self._begin(plan_response(session, ResponseOverrides(), self._limits), None))
+        self._start_if_ready(self._begin(self._planned(session, ResponseOverrides()), None))
 
     def transcript_failed(self, entry: Entry, fault: EngineFault) -> None:
         """Responses that waited for these words cannot be given."""
@@ -241,10 +256,10 @@ class Responses:
 
     def ended(self, fact: GenerationEnded) -> None:
         response = self.find(fact.response_id)
-        if response is None:
+        if response is None or not response.is_generating:
             return
         if fact.fault is None:
-            self._close(response, _outcome(fact), fact.usage)
+            response.end_generation(_outcome(fact), fact.usage)
         elif fact.fault.kind is EngineErrorKind.CONTEXT_OVERFLOW and response.can_be_cut:
             response.retried = True
             self._order_start(response)
@@ -263,13 +278,20 @@ class Responses:
     def stop_all(self) -> None:
         """The session ends; nobody is left to be told."""
         for response in self._all():
-            if response.generating:
+            if response.is_generating:
                 self._effects.order(StopResponse(response.id))
         self._default = None
         self._out_of_band.clear()
         self._automatic = self._waiting = None
 
     # --- steps -----------------------------------------------------------------------------------------------------
+
+    def _planned(self, session: RealtimeSession, overrides: ResponseOverrides) -> ResponsePlan:
+        plan = plan_response(session, overrides, self._limits)
+        if not overrides.tools:
+            return replace(plan, mcp={} if overrides.tools == [] else self._mcp.for_session)
+        defined = self._mcp.defined(plan.tools, "response.tools")
+        return replace(plan, mcp=defined, waits_for=frozenset(defined))
 
     def _begin(self, plan: ResponsePlan, prompt: OwnPrompt | None) -> ActiveResponse:
         default = plan.conversation == "auto"
@@ -280,6 +302,7 @@ class Responses:
             conversation_id=self.conversation_id,
             effects=self._effects,
             playback=self._playback,
+            mcp_calls=self._mcp_calls,
         )
         if default:
             self._default = response
@@ -293,6 +316,8 @@ class Responses:
     def _start_if_ready(self, response: ActiveResponse) -> None:
         if response.generating or response.waits(audio_in=self._capabilities.audio_in):
             return
+        if self._mcp.is_listing(response.plan.waits_for):
+            return
         self._order_start(response)
         if not self._capabilities.audio_in:
             for entry in response.own:
@@ -300,7 +325,8 @@ class Responses:
 
     def _order_start(self, response: ActiveResponse) -> None:
         plan = response.plan
-        room = room_for(plan, self._limits)
+        response.offer = self._offer(plan)
+        room = room_for(plan, response.offer.specs, self._limits)
         if response.retried:
             room = room.harder()
         entries = fitting(response.entries, budget_tokens=room.items_tokens, truncation=plan.truncation)
@@ -312,13 +338,23 @@ class Responses:
         speech = None
         if plan.modality == "audio":
             speech = SpeechOrder(response.first_item_id, plan.voice, plan.speed, plan.format.type)
-        self._effects.order(StartResponse(response.id, self._request(plan, entries), speech))
+        self._effects.order(StartResponse(response.id, self._request(response, entries), speech))
 
-    def _request(self, plan: ResponsePlan, entries: Sequence[Entry]) -> LlmRequest:
+    def _offer(self, plan: ResponsePlan) -> ToolOffer:
+        tools = self._mcp.tools(plan.mcp.values())
+        if plan.conversation == "none":
+            # It has no conversation in which it could ask.
+            tools = [tool for tool in tools if not tool.needs_approval]
+        return tool_offer(plan, tools)
+
+    def _request(self, response: ActiveResponse, entries: Sequence[Entry]) -> LlmRequest:
+        plan, offer = response.plan, response.offer
         return LlmRequest(
-            messages=messages_of(plan.instructions, entries, self._capabilities, now=self._effects.now),
-            tools=plan.tool_specs,
-            tool_choice=plan.llm_tool_choice,
+            messages=messages_of(
+                plan.instructions, entries, self._capabilities, mcp_names=offer.names, now=self._effects.now
+            ),
+            tools=offer.specs,
+            tool_choice=offer.choice,
             max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
             parallel_tool_calls=plan.parallel_tool_calls,
             reasoning_effort=plan.reasoning_effort,
@@ -334,11 +370,12 @@ class Responses:
             self._stop(self._begin(plan, None), reason)
 
     def _stop(self, response: ActiveResponse, reason: StatusReason) -> None:
-        if response.generating:
+        if response.is_generating:
             self._effects.order(StopResponse(response.id))
-        self._close(response, Outcome("cancelled", reason), _NOTHING)
+        self._close(response, Outcome("cancelled", reason))
 
-    def _close(self, response: ActiveResponse, outcome: Outcome, usage: TokenUsage) -> None:
+    def _close(self, response: ActiveResponse, outcome: Outcome | None = None, usage: TokenUsage = _NOTHING) -> None:
+        """Without an outcome: as its generation ended."""
         if response is self._default:
             self._default = None
         else:

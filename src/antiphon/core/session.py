@@ -5,6 +5,8 @@
 
 from typing import assert_never
 
+from msgspec import structs
+
 from antiphon.core.config import SessionConfig
 from antiphon.core.conversation import Conversation
 from antiphon.core.effects import Effects, IdFactory, sendable
@@ -21,6 +23,10 @@ from antiphon.core.inputs import (
     ImageUnread,
     Input,
     ItemMeasured,
+    McpCallFailed,
+    McpCallFinished,
+    McpListFailed,
+    McpToolsListed,
     SpeechProbability,
     TextProduced,
     ToolCallProduced,
@@ -33,6 +39,8 @@ from antiphon.core.inputs import (
 from antiphon.core.item_checks import decoded_audio
 from antiphon.core.items import Items
 from antiphon.core.limits import Limits
+from antiphon.core.mcp import Mcp
+from antiphon.core.mcp_calls import McpCalls
 from antiphon.core.outputs import CloseSession, Output
 from antiphon.core.playout import Playback
 from antiphon.core.response_input import own_prompt
@@ -44,7 +52,7 @@ from antiphon.core.settings import Settings
 from antiphon.core.stored_prompts import overrides_with_prompt, update_with_prompt
 from antiphon.core.truncation import truncate_item
 from antiphon.core.user_turns import UserTurns
-from antiphon.protocol.base import given
+from antiphon.protocol.base import UNSET, given
 from antiphon.protocol.client_events import (
     ClientEvent,
     ConversationItemCreate,
@@ -60,6 +68,7 @@ from antiphon.protocol.client_events import (
     SessionUpdate,
 )
 from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.items import McpApprovalResponse
 from antiphon.protocol.response import ResponseOverrides
 from antiphon.protocol.server_events import SessionCreated, SessionUpdated
 from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject
@@ -89,6 +98,8 @@ class Session:
         self._items = Items(self._effects, self._conversation, self._hearing, self._seeing, self._settings, limits)
         self._playback = Playback()
         self._idle = IdleTimer(self._effects, self._settings, self._playback)
+        self._mcp = Mcp(self._effects, self._conversation, limits)
+        self._mcp_calls = McpCalls(self._effects, self._conversation, limits)
         self._responses = Responses(
             self._effects,
             self._conversation,
@@ -99,6 +110,8 @@ class Session:
             limits,
             config.capabilities,
             new_id("conv"),
+            self._mcp,
+            self._mcp_calls,
         )
         self._turns = UserTurns(
             self._effects,
@@ -205,6 +218,15 @@ class Session:
                 self._audio_produced(input)
             case GenerationEnded():
                 self._responses.ended(input)
+                self._items.keep_within_limit()
+            case McpToolsListed():
+                self._mcp.listed(input)
+            case McpListFailed():
+                self._mcp.list_failed(input)
+            case McpCallFinished():
+                self._mcp_calls.finished(input)
+            case McpCallFailed():
+                self._mcp_calls.failed(input)
             case TranscriptProduced():
                 self._hearing.produced((input.item_id, input.content_index), input.transcript)
             case TranscriptFailed():
@@ -247,7 +269,7 @@ class Session:
             case InputAudioBufferClear():
                 self._turns.clear()
             case ConversationItemCreate():
-                self._items.create(event, now, announced_id=self._turns.announced_id)
+                self._create_item(event, now)
             case ConversationItemRetrieve():
                 self._items.retrieve(event.item_id)
             case ConversationItemTruncate():
@@ -274,11 +296,28 @@ class Session:
         update = event.session
         if isinstance(update, RealtimeSessionUpdate):
             update = update_with_prompt(update, self._prompts, self._limits)
-        self._settings.session = updated_session(
+        updated = updated_session(
             self.settings, update, self._limits, voice_frozen=self._settings.voice_heard is not None
         )
+        servers = None
+        if isinstance(update, RealtimeSessionUpdate) and update.tools is not UNSET:
+            tools = update.tools or []
+            servers = self._mcp.defined(tools, "session.tools")
+            updated = structs.replace(updated, tools=self._mcp.completed(tools, servers))
+        self._settings.session = updated
         self._turns.configure()
         self._effects.emit(SessionUpdated(event_id=self._effects.event_id(), session=self.settings))
+        if servers is not None:
+            self._mcp.use_for_session(servers)
+            self._items.keep_within_limit()
+
+    def _create_item(self, event: ConversationItemCreate, now: float) -> None:
+        answer = event.item if isinstance(event.item, McpApprovalResponse) else None
+        if answer is not None:
+            self._mcp_calls.check_answer(answer)
+        self._items.create(event, now, announced_id=self._turns.announced_id)
+        if answer is not None:
+            self._mcp_calls.answer(answer)
 
     def _create_response(self, overrides: ResponseOverrides, now: float) -> None:
         session = self._settings.realtime
@@ -293,6 +332,7 @@ class Session:
         if prompt is not None:
             self._responses.check_room(prompt)
         self._responses.create(plan, prompt)
+        self._items.keep_within_limit()
         for entry in prompt.own if prompt else ():
             self._hearing.hear(entry, now, private=True)
             self._seeing.look(entry, now)
@@ -326,4 +366,6 @@ class Session:
         self._hearing.forget_all()
         self._seeing.forget_all()
         self._responses.stop_all()
+        self._mcp_calls.stop_all()
+        self._mcp.stop_all()
         self._effects.order(CloseSession(code, reason))

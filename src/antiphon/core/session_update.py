@@ -14,6 +14,7 @@ from msgspec import structs
 
 from antiphon.core.config import DEFAULT_TRANSCRIPTION_MODEL, DEFAULT_VOICE, PCM_24K
 from antiphon.core.limits import Limits
+from antiphon.core.mcp_definitions import shown_tools
 from antiphon.protocol.base import UNSET, Opt, given
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.session_config import (
@@ -79,7 +80,7 @@ def updated_session(
 def _updated_realtime(
     current: RealtimeSession, update: RealtimeSessionUpdate, limits: Limits, *, voice_frozen: bool
 ) -> RealtimeSession:
-    tools = _replaced(current.tools, update.tools, [])
+    tools = shown_tools(_replaced(current.tools, update.tools, []))
     instructions = _replaced(current.instructions, update.instructions, "")
     check_tools(tools, limits, "session.tools")
     check_instructions(instructions, limits, "session.instructions")

@@ -130,7 +130,8 @@ class McpCall(Wire, tag="mcp_call", kw_only=True, frozen=True):
     arguments: str
     id: ItemId | Absent = UNSET
     approval_request_id: str | Absent = UNSET
-    output: str | Absent = UNSET
+    output: str | None = None
+    """Always sent, null until it is known: the JavaScript Agents SDK fails on an item without it."""
     error: McpError | Absent = UNSET
 
 

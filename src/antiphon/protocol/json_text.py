@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from antiphon.protocol.errors import ProtocolError
 
-__all__ = ["NESTING_MAX", "parse_json_object", "readable_event_id", "shown"]
+__all__ = ["NESTING_MAX", "is_deeper", "parse_json_object", "readable_event_id", "shown"]
 
 NESTING_MAX: Final = 64
 """Levels of objects and arrays in one event, the event itself being the first."""
@@ -179,14 +179,14 @@ def _refuse_marked(value: object) -> NoReturn:
 
 
 def _refuse_depth(value: dict[str, Any], nesting: int, noun: str) -> None:
-    if not _is_deeper(value, nesting):
+    if not is_deeper(value, nesting):
         return
-    field = shown(next(key for key, child in value.items() if _is_deeper(child, nesting - 1)))
+    field = shown(next(key for key, child in value.items() if is_deeper(child, nesting - 1)))
     message = f"The {noun} is nested too deeply in '{field}'; expected at most {nesting} levels."
     raise ProtocolError("invalid_value", message, field, event_id=readable_event_id(value))
 
 
-def _is_deeper(value: object, levels: int) -> bool:
+def is_deeper(value: object, levels: int) -> bool:
     """Whether ``value`` has more than ``levels`` levels of containers; without recursion."""
     level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(levels):

@@ -6,16 +6,18 @@ from typing import Any
 
 from antiphon.core.config import SessionConfig
 from antiphon.core.inputs import AudioBudgetChanged, Input, TransportClosed, TransportOpened
-from antiphon.core.outputs import CloseSession, Emit, Output, TurnClosed
+from antiphon.core.outputs import CallMcpTool, CloseSession, Emit, ListMcpTools, Output, StopMcp, TurnClosed
 from antiphon.core.session import Session
 from antiphon.protocol.beta.dialect import BetaDialect
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.budget import ByteBudget
+from antiphon.runtime.credentials import Credentials
 from antiphon.runtime.engine_work import EngineFact, EngineWork
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.hearing import Hearing
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.image_checks import ImageChecks
+from antiphon.runtime.mcp_work import McpClient, McpWork
 from antiphon.runtime.observer import Observer, Outcome
 from antiphon.runtime.outbox import Outbox
 from antiphon.runtime.reading import Reading
@@ -56,6 +58,7 @@ class Orchestrator:
         connection_id: str,
         beta: bool = False,
         recorder: Recorder | None = None,
+        mcp: McpClient | None = None,
     ) -> None:
         """``beta``: the client asked for the beta's events."""
         self.session = (
@@ -82,6 +85,8 @@ class Orchestrator:
         self._hearing = Hearing(
             batcher, self._listener, lambda: self.session.settings.audio.input, engines.noise_reducer, observer
         )
+        credentials = Credentials()
+        self._mcp = McpWork(mcp, credentials, self._spawn, report=self._handle, limits=settings.limits)
         self._reading = Reading(
             transport,
             self._hearing,
@@ -89,6 +94,7 @@ class Orchestrator:
             settings=settings,
             decoding=decoding,
             report=self._handle,
+            sealed=credentials.sealed,
             unknown_field=self._report.unknown_field,
             dialect=dialect,
         )
@@ -145,6 +151,7 @@ class Orchestrator:
             finally:
                 self._end("shutdown", CloseSession())  # where it is cancelled: nothing is begun any more
             self._work.stop()
+            self._mcp.stop()
             if self._lost is None and self._outcome != "slow_client":
                 self._outbox.end()
                 await asyncio.wait([writer], timeout=_DRAIN_S)
@@ -247,6 +254,8 @@ class Orchestrator:
             case CloseSession():
                 clean = self._lost is None or self._lost.clean
                 self._end("expired" if output.code == _EXPIRED else "closed" if clean else "lost", output)
+            case ListMcpTools() | CallMcpTool() | StopMcp():
+                self._mcp.perform(output)
             case _:
                 self._work.perform(output)
 

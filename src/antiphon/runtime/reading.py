@@ -38,10 +38,11 @@ class Reading:
         settings: RuntimeSettings,
         decoding: ByteBudget,
         report: Callable[[ClientEventReceived | ClientEventRefused], None],
+        sealed: Callable[[ClientEvent], ClientEvent],
         unknown_field: Callable[[str], None],
         dialect: BetaDialect | None = None,
     ) -> None:
-        """``unknown_field`` is told each name once, and no more than 64 of them.
+        """``sealed`` takes what is secret out of an event; ``unknown_field`` is told each name once, at most 64.
 
         ``dialect``: what the client speaks, where that is not today's API.
         """
@@ -52,6 +53,7 @@ class Reading:
         self._settings = settings
         self._decoding = decoding
         self._report = report
+        self._sealed = sealed
         self._unknown_field = unknown_field
         self._unknown: set[str] = set()
 
@@ -96,10 +98,11 @@ class Reading:
         await self._hearing.settle()
         try:
             await self._images.check(event)
+            sealed = self._sealed(event)
         except ProtocolError as error:
             self._refuse(event, error)
         else:
-            self._report(ClientEventReceived(event))
+            self._report(ClientEventReceived(sealed))
 
     def _refuse(self, event: ClientEvent, error: ProtocolError) -> None:
         error.event_id = given(event.event_id, None)

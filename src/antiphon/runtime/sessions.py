@@ -15,6 +15,7 @@ from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.image_checks import ImageChecks
+from antiphon.runtime.mcp_work import McpClient
 from antiphon.runtime.observer import Observer
 from antiphon.runtime.orchestrator import Orchestrator
 from antiphon.runtime.recorder import open_recorder
@@ -63,11 +64,17 @@ class Admission:
 class Sessions:
     """``run`` it in a task for as long as the server lives; ``serve`` each connection that was admitted."""
 
-    def __init__(self, engines: Engines, settings: RuntimeSettings, observer: Observer) -> None:
-        """The engines are made resilient here; whoever built them warms them up and closes them."""
+    def __init__(
+        self, engines: Engines, settings: RuntimeSettings, observer: Observer, mcp: McpClient | None = None
+    ) -> None:
+        """``mcp`` reaches MCP servers, where any are allowed.
+
+        The engines are made resilient here; whoever built them warms them up and closes them.
+        """
         self._engines = engines.resilient(settings.resilience)
         self._settings = _fitted(settings, engines)
         self._observer = observer
+        self._mcp = mcp
         self._batcher = VadBatcher(engines.vad, observer)
         self._decoding = ByteBudget(settings.decode_budget_bytes)
         self._images = ImageChecks(settings.limits)
@@ -132,6 +139,7 @@ class Sessions:
             images=self._images,
             connection_id=opening.connection_id,
             beta=opening.beta,
+            mcp=self._mcp,
             recorder=open_recorder(settings.record_dir, config.session.id, with_audio=settings.record_audio),
         )
         task = asyncio.current_task()

@@ -38,6 +38,7 @@ ERROR_CODES = (
     "item_delete_invalid_item_id",
     "item_retrieve_invalid_item_id",
     "item_truncate_invalid_item_id",
+    "mcp_list_tools_failed",
     "missing_required_parameter",
     "rate_limit_exceeded",
     "response_cancel_not_active",

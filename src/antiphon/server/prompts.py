@@ -26,7 +26,7 @@ from antiphon.core.stored_prompts import StoredPrompt, StoredPrompts
 from antiphon.protocol.base import given
 from antiphon.protocol.codec import decode_body
 from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.session_config import RealtimeSessionUpdate
+from antiphon.protocol.session_config import McpTool, RealtimeSessionUpdate
 
 __all__ = ["PromptsError", "read_prompts"]
 
@@ -75,7 +75,10 @@ def _version(place: str, body: Any, limits: Limits) -> RealtimeSessionUpdate:
     try:
         stored = decode_body(text, RealtimeSessionUpdate, strict=True).event
         check_instructions(given(stored.instructions, ""), limits, "instructions")
-        check_tools(given(stored.tools, []), limits, "tools")
+        tools = given(stored.tools, [])
+        check_tools(tools, limits, "tools")
     except ProtocolError as error:
         raise PromptsError(f"{place}: {error.message}") from error
+    if any(isinstance(tool, McpTool) and (tool.authorization or tool.headers) for tool in tools):
+        raise PromptsError(f"{place}: credentials of an MCP server cannot be stored; clients give their own")
     return stored

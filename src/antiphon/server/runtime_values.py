@@ -5,6 +5,7 @@ from typing import cast
 
 from antiphon.core.config import DEFAULT_INSTRUCTIONS
 from antiphon.core.limits import Limits
+from antiphon.core.mcp_urls import allowed_host
 from antiphon.engines.base import (
     Engine,
     ImageReader,
@@ -18,11 +19,12 @@ from antiphon.engines.base import (
 from antiphon.engines.registry import EngineKind
 from antiphon.engines.resilient import Patience, Resilience
 from antiphon.runtime.engines import Engines
+from antiphon.runtime.mcp_work import McpClient
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.server.prompts import read_prompts
 from antiphon.server.settings import PatienceSection, Settings
 
-__all__ = ["runtime_engines", "runtime_settings"]
+__all__ = ["mcp_client", "runtime_engines", "runtime_settings"]
 
 
 def runtime_engines(engines: Mapping[EngineKind, Engine]) -> Engines:
@@ -42,6 +44,13 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
     limits = Limits(
         session_max_s=settings.session_max_s,
         audio_bytes=settings.session_audio_bytes,
+        mcp_hosts=settings.mcp.allowed_hosts,
+        mcp_servers=settings.mcp.servers,
+        mcp_tools=settings.mcp.tools,
+        mcp_calls=settings.mcp.calls,
+        mcp_output_bytes=settings.mcp.output_bytes,
+        mcp_list_s=settings.mcp.list_s,
+        mcp_call_s=settings.mcp.call_s,
         **settings.limits.model_dump(),
     )
     return RuntimeSettings(
@@ -59,6 +68,20 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         record_dir=str(settings.record_dir) if settings.record_dir is not None else None,
         record_audio=settings.record_audio,
     )
+
+
+def mcp_client(settings: Settings) -> McpClient | None:
+    """The client of MCP servers, where the operator allows any."""
+    mcp = settings.mcp
+    if not mcp.allowed_hosts:
+        return None
+    from antiphon.mcp_client.addresses import named_networks
+    from antiphon.mcp_client.client import HttpMcpClient
+    from antiphon.mcp_client.http import HttpBounds
+
+    hosts = [host for entry in mcp.allowed_hosts for _, host, _ in allowed_host(entry)]
+    bounds = HttpBounds(read_s=max(mcp.call_s, mcp.list_s), reply_bytes=mcp.reply_bytes)
+    return HttpMcpClient(named_networks(hosts, mcp.allowed_networks), bounds=bounds)
 
 
 def _resilience(patience: PatienceSection) -> Resilience:

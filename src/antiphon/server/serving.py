@@ -23,7 +23,7 @@ from antiphon.server.context import Context, Readiness
 from antiphon.server.listen import port_of
 from antiphon.server.logs import log_line
 from antiphon.server.observe import ServerObserver
-from antiphon.server.runtime_values import runtime_engines, runtime_settings
+from antiphon.server.runtime_values import mcp_client, runtime_engines, runtime_settings
 from antiphon.server.settings import Settings
 from antiphon.server.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 
@@ -152,7 +152,7 @@ async def _announce(on_ready: Callable[[], None], *conditions: asyncio.Event) ->
 
 def _context(settings: Settings, engines: Mapping[EngineKind, Engine]) -> Context:
     observer = ServerObserver()
-    sessions = Sessions(runtime_engines(engines), runtime_settings(settings), observer)
+    sessions = Sessions(runtime_engines(engines), runtime_settings(settings), observer, mcp_client(settings))
     observer.watch(engines, lambda: sessions.active)
     keyring = Keyring(key.get_secret_value() for key in settings.api_keys)
     secrets = ClientSecrets(key.get_secret_value() for key in settings.client_secret_keys)

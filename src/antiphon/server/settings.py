@@ -30,6 +30,7 @@ from antiphon.server.settings_checks import SettingsError, check_together
 __all__ = [
     "EngineSection",
     "LimitsSection",
+    "McpSection",
     "PatienceSection",
     "Settings",
     "SettingsError",
@@ -113,6 +114,30 @@ class LimitsSection(BaseModel):
     transcription_deadline_s: float = Field(
         default=_LIMITS.transcription_deadline_s, gt=0, description="Time for the transcript of a turn."
     )
+
+
+class McpSection(BaseModel):
+    """MCP servers that clients may give to their sessions; off until hosts are named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allowed_hosts: _Texts = Field(
+        default=(),
+        description="Hosts that clients may name, such as `tools.example.com:443` or `127.0.0.1:9000` "
+        "(comma-separated); in plain HTTP only where the address is not public or written with `http://`.",
+    )
+    allowed_networks: _Texts = Field(
+        default=(), description="Networks that are not public and that allowed names may lead to, such as `10.0.0.0/8`."
+    )
+    servers: int = Field(default=_LIMITS.mcp_servers, ge=1, description="Servers of a session, by label.")
+    tools: int = Field(default=_LIMITS.mcp_tools, ge=1, description="Tools of a server.")
+    calls: int = Field(default=_LIMITS.mcp_calls, ge=1, description="Calls of a session at a time.")
+    output_bytes: int = Field(
+        default=_LIMITS.mcp_output_bytes, ge=256, description="Kept of a call's output; the rest is cut."
+    )
+    reply_bytes: int = Field(default=4 * _MIB, ge=16 * 1024, description="A reply of a server; a longer one fails.")
+    list_s: float = Field(default=_LIMITS.mcp_list_s, gt=0, description="Time to connect and list tools.")
+    call_s: float = Field(default=_LIMITS.mcp_call_s, gt=0, description="Time for a call.")
 
 
 class PatienceSection(BaseModel):
@@ -220,6 +245,7 @@ class Settings(BaseSettings):
     )
 
     limits: LimitsSection = LimitsSection()
+    mcp: McpSection = McpSection()
     patience: PatienceSection = PatienceSection()
     vad: EngineSection = EngineSection()
     noise_reducer: EngineSection = EngineSection()

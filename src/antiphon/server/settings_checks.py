@@ -1,10 +1,12 @@
 """What settings must fulfil together, beyond each being valid by itself."""
 
+import importlib.util
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon.core.limits import Limits
+from antiphon.core.mcp_urls import allowed_host
 from antiphon.engines.registry import EngineKind
 from antiphon.server.client_secrets import SIGNING_KEY_MIN_CHARS
 from antiphon.server.hosts import is_loopback, is_origin, points_at
@@ -26,6 +28,7 @@ def check_together(settings: "Settings") -> None:
     _check_access(settings)
     _check_signing_keys(settings)
     _check_loops(settings)
+    _check_mcp(settings)
     if settings.record_dir is not None and not settings.record_dir.is_dir():
         raise SettingsError(f"record_dir: there is no folder {str(settings.record_dir)!r}")
     _check_prompts(settings)
@@ -84,6 +87,21 @@ def _check_signing_keys(settings: "Settings") -> None:
                 f"client_secret_keys: a key must have at least {SIGNING_KEY_MIN_CHARS} characters, "
                 "as `openssl rand -hex 32` makes them"
             )
+
+
+def _check_mcp(settings: "Settings") -> None:
+    for entry in settings.mcp.allowed_hosts:
+        try:
+            allowed_host(entry)
+        except ValueError as error:
+            raise SettingsError(f"mcp.allowed_hosts: {error}") from None
+    for network in settings.mcp.allowed_networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise SettingsError(f"mcp.allowed_networks: {network!r} is neither an address nor a network") from None
+    if settings.mcp.allowed_hosts and importlib.util.find_spec("mcp") is None:
+        raise SettingsError("mcp.allowed_hosts needs the package mcp: pip install 'antiphon[local]', or leave it out")
 
 
 def _check_loops(settings: "Settings") -> None:

@@ -1,0 +1,112 @@
+"""A real MCP server on the loopback interface, and ones that misbehave."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+
+__all__ = ["RunningServer", "running_app", "running_mcp_server", "tools_server"]
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+@dataclass
+class RunningServer:
+    port: int
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    """Method, path and headers of what came."""
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+def tools_server(stopped: asyncio.Event | None = None) -> MCPServer:
+    """Tools that work, fail, are slow and say too much; ``stopped`` is set when the slow one is cancelled."""
+    server = MCPServer("tools")
+
+    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
+    def find(city: str) -> str:
+        """The weather of a city."""
+        return f"It rains in {city}."
+
+    @server.tool()
+    def fail() -> str:
+        """Always fails."""
+        raise ToolError("no luck")
+
+    @server.tool()
+    async def slow() -> str:
+        """Never comes back."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            if stopped is not None:
+                stopped.set()
+            raise
+        return ""
+
+    @server.tool()
+    def long(size: int) -> str:
+        """Says much."""
+        return "x" * size
+
+    return server
+
+
+@asynccontextmanager
+async def running_app(app: Any) -> AsyncIterator[RunningServer]:
+    """An ASGI application on a free port; what it is asked is noted."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = RunningServer(listener.getsockname()[1])
+
+    async def noting(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+            running.requests.append((scope["method"], scope["path"], headers))
+        await app(scope, receive, send)
+
+    config = uvicorn.Config(noting, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=0)
+    server = _Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(server.serve([listener]))
+        await server.listening.wait()
+        try:
+            yield running
+        finally:
+            server.should_exit = True
+            server.force_exit = True
+            await asyncio.wait([task], timeout=5)
+            task.cancel()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+@asynccontextmanager
+async def running_mcp_server(server: MCPServer | None = None, *, kind: str = "http") -> AsyncIterator[RunningServer]:
+    """``kind``: "http" at /mcp, "json" the same with plain JSON replies, "sse" the elder transport at /sse."""
+    server = server or tools_server()
+    app = server.sse_app() if kind == "sse" else server.streamable_http_app(json_response=kind == "json")
+    async with running_app(app) as running:
+        yield running
