@@ -13,6 +13,9 @@ import pytest
 from antiphon.core.limits import Limits
 from antiphon.mcp_client.addresses import named_networks
 from antiphon.mcp_client.client import HttpMcpClient
+from antiphon.protocol.codec import decode_body
+from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.session_config import RealtimeSessionUpdate
 from antiphon.runtime.recorder import Replay
 from antiphon.runtime.settings import RuntimeSettings
 from tests.support.mcp_server import RunningServer, running_mcp_server, tools_server
@@ -180,6 +183,51 @@ def test_a_server_that_is_away_fails_the_list_with_a_reason() -> None:
             error = await client.until("error")
             assert error["error"]["code"] == "mcp_list_tools_failed"
             assert "404" in error["error"]["message"]
+
+    run(main())
+
+
+def bound_to(tools: RunningServer, **fields: Any) -> RealtimeSessionUpdate:
+    """What a client secret binds."""
+    body = {"type": "realtime", "output_modalities": ["text"], "tools": [tool(tools, **fields)]}
+    return decode_body(json.dumps(body), RealtimeSessionUpdate).event
+
+
+def test_tools_that_a_secret_binds_are_listed_at_once_and_their_credentials_are_not_shown(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with with_tools(record_dir=str(tmp_path)) as (server, _, tools):
+            bound = bound_to(tools, authorization=SECRET, headers={"X-Tenant": HEADER})
+            client = await server.connect(bound=bound)
+            (shown,) = client.of_type("session.created")[0]["session"]["tools"]
+            assert shown == tool(tools)
+            await client.until("mcp_list_tools.completed")
+            await client.until("conversation.item.done")
+            client.ask('call find {"city": "Bonn"}')
+            done = await client.until("response.done")
+            assert done["response"]["output"][0]["output"] == "It rains in Bonn."
+            assert {headers["authorization"] for _, _, headers in tools.requests} == {f"Bearer {SECRET}"}
+            assert SECRET not in repr(server.sessions.new_session("realtime", "m", bound))
+            assert not any(SECRET.encode() in frame for frame in client.frames)
+            client.hang_up()
+
+    run(main())
+    assert not any(SECRET in log.read_text() or HEADER in log.read_text() for log in tmp_path.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"server_url": "http://other.example/mcp"}, "session.tools[0].server_url"),
+        ({"server_url": None}, "session.tools[0].server_url"),
+        ({"authorization": "a\r\nb"}, "session.tools[0].authorization"),
+    ],
+)
+def test_tools_that_no_session_could_have_are_refused_before_one_begins(fields: dict[str, Any], param: str) -> None:
+    async def main() -> None:
+        async with with_tools() as (server, _, tools):
+            with pytest.raises(ProtocolError) as caught:
+                server.sessions.new_session("realtime", "m", bound_to(tools, **fields))
+            assert caught.value.param == param
 
     run(main())
 

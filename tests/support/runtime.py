@@ -15,6 +15,7 @@ from antiphon.engines.base import (
     TextToSpeech,
     VoiceActivityDetector,
 )
+from antiphon.protocol.session_config import SessionUpdateBody
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.mcp_work import McpClient
 from antiphon.runtime.observer import FailedStage, Observer, SessionSummary, TurnLatencies
@@ -215,13 +216,23 @@ class Server:
         self.tasks: list[asyncio.Task[None]] = []
         """Of the sessions, in the order of their beginning."""
 
-    async def connect(self, client: Client | None = None, *, kind: str = "realtime", ready: bool = True) -> Client:
-        """A new session's client; ``ready``: once ``session.created`` is there."""
+    async def connect(
+        self,
+        client: Client | None = None,
+        *,
+        kind: str = "realtime",
+        ready: bool = True,
+        bound: SessionUpdateBody | None = None,
+    ) -> Client:
+        """A new session's client; ``ready``: once ``session.created`` is there.
+
+        ``bound``: what its secret binds.
+        """
         admission = self.sessions.try_admit()
         assert admission is not None, "refused"
         client = client or Client()
         name = f"connection {len(self.tasks)}"
-        opening = Opening("transcription" if kind == "transcription" else "realtime", "m", name)
+        opening = Opening("transcription" if kind == "transcription" else "realtime", "m", name, bound)
 
         async def serve() -> None:
             with admission:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from antiphon.protocol.client_events import ClientEvent
 from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.session_config import Tool
 from antiphon.vocabulary.errors import EngineFault
 from antiphon.vocabulary.images import ImageReading
 from antiphon.vocabulary.llm import FinishReason, TokenUsage
@@ -52,6 +53,9 @@ Origin: TypeAlias = int
 @dataclass(frozen=True, slots=True)
 class TransportOpened:
     """The client can be written to; answered by ``session.created``."""
+
+    tools: tuple[Tool, ...] = ()
+    """Those with which the session begins, where a client secret binds any; credentials as references."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,6 +245,8 @@ class Session:
                 self._turns.trim()
             case TransportOpened():
                 self._effects.emit(SessionCreated(event_id=self._effects.event_id(), session=self.settings))
+                self._mcp.use_for_session(self._mcp.defined(input.tools, "session.tools"))
+                self._items.keep_within_limit()
             case TransportClosed():
                 self._close(1000, "")
             case _:

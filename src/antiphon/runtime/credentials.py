@@ -36,12 +36,19 @@ class Credentials:
         """The event with references. Raises ``ProtocolError`` where a credential cannot be used."""
         match event:
             case SessionUpdate(session=RealtimeSessionUpdate(tools=list() as tools) as session):
-                sealed = self._tools(tools, "session.tools")
+                sealed = self.sealed_tools(tools, "session.tools")
                 return structs.replace(event, session=structs.replace(session, tools=sealed))
             case ResponseCreate(response=response) if response and response.tools:
-                sealed = self._tools(response.tools, "response.tools")
+                sealed = self.sealed_tools(response.tools, "response.tools")
                 return structs.replace(event, response=structs.replace(response, tools=sealed))
         return event
+
+    def sealed_tools(self, tools: Sequence[Tool], param: str) -> list[Tool]:
+        """The tools with references. Raises ``ProtocolError`` where a credential cannot be used."""
+        return [
+            self._tool(tool, f"{param}[{index}]") if isinstance(tool, McpTool) else tool
+            for index, tool in enumerate(tools)
+        ]
 
     def opened(self, server: McpServer) -> McpServer:
         """The server with its credentials."""
@@ -50,12 +57,6 @@ class Credentials:
             None if server.authorization is None else self._values[server.authorization],
             tuple((name, self._values[value]) for name, value in server.headers),
         )
-
-    def _tools(self, tools: Sequence[Tool], param: str) -> list[Tool]:
-        return [
-            self._tool(tool, f"{param}[{index}]") if isinstance(tool, McpTool) else tool
-            for index, tool in enumerate(tools)
-        ]
 
     def _tool(self, tool: McpTool, place: str) -> McpTool:
         check_credentials(tool, place)

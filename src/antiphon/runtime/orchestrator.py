@@ -10,6 +10,7 @@ from antiphon.core.outputs import CallMcpTool, CloseSession, Emit, ListMcpTools,
 from antiphon.core.session import Session
 from antiphon.protocol.beta.dialect import BetaDialect
 from antiphon.protocol.errors import ProtocolError
+from antiphon.protocol.session_config import Tool
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.credentials import Credentials
 from antiphon.runtime.engine_work import EngineFact, EngineWork
@@ -59,8 +60,9 @@ class Orchestrator:
         beta: bool = False,
         recorder: Recorder | None = None,
         mcp: McpClient | None = None,
+        tools: Sequence[Tool] = (),
     ) -> None:
-        """``beta``: the client asked for the beta's events."""
+        """``beta``: the client asked for the beta's events; ``tools``: those with which the session begins."""
         self.session = (
             Session(config, new_id=new_id, limits=settings.limits)
             if recorder is None
@@ -87,6 +89,7 @@ class Orchestrator:
         )
         credentials = Credentials()
         self._mcp = McpWork(mcp, credentials, self._spawn, report=self._handle, limits=settings.limits)
+        self._opened = TransportOpened(tuple(credentials.sealed_tools(tools, "session.tools")))
         self._reading = Reading(
             transport,
             self._hearing,
@@ -145,7 +148,7 @@ class Orchestrator:
             self._work.start()
             if self._recorder is not None:
                 self._spawn(self._recorder.run, "recorder")
-            self._handle(TransportOpened())
+            self._handle(self._opened)
             try:
                 await self._ended.wait()
             finally:

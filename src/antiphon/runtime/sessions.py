@@ -2,16 +2,20 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal
 
 from antiphon.core.config import SessionConfig, realtime_session, transcription_session
+from antiphon.core.mcp_definitions import defined_servers
 from antiphon.core.session_update import updated_session
 from antiphon.core.stored_prompts import update_with_prompt
 from antiphon.engines.base import CallContext, Prefills
-from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject, SessionUpdateBody
+from antiphon.protocol.base import given
+from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject, SessionUpdateBody, Tool
 from antiphon.runtime.budget import ByteBudget
+from antiphon.runtime.credentials import Credentials
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.image_checks import ImageChecks
@@ -38,7 +42,7 @@ class Opening:
     kind: Literal["realtime", "transcription"]
     model: str
     connection_id: str
-    bound: SessionUpdateBody | None = None
+    bound: SessionUpdateBody | None = field(default=None, repr=False)
     """What the client's secret says of the session, of the same kind; applied before anything that the client sends."""
     beta: bool = False
     """Whether the client asked for the beta's events."""
@@ -139,6 +143,7 @@ class Sessions:
             images=self._images,
             connection_id=opening.connection_id,
             beta=opening.beta,
+            tools=_tools(opening.bound),
             mcp=self._mcp,
             recorder=open_recorder(settings.record_dir, config.session.id, with_audio=settings.record_audio),
         )
@@ -194,6 +199,10 @@ class Sessions:
             )
         if bound is None:
             return session
+        # Nobody is there to be told of them when the session begins.
+        tools = _tools(bound)
+        defined_servers(tools, {}, limits, "session.tools")
+        Credentials().sealed_tools(tools, "session.tools")
         if isinstance(bound, RealtimeSessionUpdate):
             bound = update_with_prompt(bound, self._settings.prompts, limits)
         return updated_session(session, bound, limits, voice_frozen=False)
@@ -221,6 +230,10 @@ class Sessions:
                 for orchestrator in list(self._running):
                     orchestrator.set_audio_budget(budget)
             self._limited = over
+
+
+def _tools(bound: SessionUpdateBody | None) -> Sequence[Tool]:
+    return given(bound.tools, []) if isinstance(bound, RealtimeSessionUpdate) else ()
 
 
 def _fitted(settings: RuntimeSettings, engines: Engines) -> RuntimeSettings:
