@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from antiphon.core.limits import Limits
 from antiphon.engines.registry import EngineKind
@@ -15,7 +16,7 @@ from antiphon.engines.resilient import Patience, Resilience
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.server.engines import build_engines, close_engines, describe, plan_engines
 from antiphon.server.runtime_values import runtime_engines, runtime_settings
-from antiphon.server.settings import Settings, SettingsError, load_settings
+from antiphon.server.settings import McpSection, Settings, SettingsError, load_settings
 from antiphon.testing import scripted
 
 REMOTE: Mapping[str, Any] = {
@@ -125,6 +126,12 @@ def test_every_bound_of_the_runtime_can_be_set_or_is_named_here() -> None:
                 section: {field: value + 1 for field, value in getattr(load_settings(), section).model_dump().items()}
                 for section in ("limits", "patience")
             }
+            | {
+                "mcp": {
+                    "allowed_hosts": ["tools.example.com"],
+                    **{name: default + 1 for name, default in _numbers(McpSection)},
+                }
+            }
         )
     )
     unchanged = {
@@ -143,7 +150,7 @@ def test_recording_is_set_by_folder(tmp_path: Path) -> None:
     assert (changed.record_dir, changed.record_audio) == (str(tmp_path), True)
 
 
-def _numbers(model: type[Settings]) -> list[tuple[str, Any]]:
+def _numbers(model: type[BaseModel]) -> list[tuple[str, Any]]:
     return [
         (name, field.default)
         for name, field in model.model_fields.items()

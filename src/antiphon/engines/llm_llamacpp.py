@@ -261,6 +261,8 @@ class LlamaCpp:
     async def _ready(self) -> None:
         if not self._child.ready:
             await self._child.start(within_s=self._options.load_timeout_s)
+        elif not await self._link.alive():
+            await self._child.replaced(within_s=self._options.load_timeout_s)
         if not self._link.knows_marks:
             await self._link.learn_marks()
 

@@ -34,6 +34,7 @@ _LONGEST_PAUSE_S = 30.0
 _SOUND_AFTER_S = 60.0
 """A process that lived for so long did not die of its settings."""
 _END_WITHIN_S = 2.0
+_NOTICED_WITHIN_S = 2.0
 _KEPT_LINES = 20
 _LONGEST_LINE_BYTES = 4096
 
@@ -102,6 +103,17 @@ class ChildProcess:
                 async with asyncio.timeout(within_s):
                     await self._loaded.wait()
         self.require_ready()
+
+    async def replaced(self, *, within_s: float) -> None:
+        """Nobody listens on its socket any more: notice that it ended, and wait for the next one.
+
+        A process that is killed may close its socket some time before its output. Raises as ``start`` does.
+        """
+        if self._state is _State.READY:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_NOTICED_WITHIN_S):
+                    await self._ended.wait()
+        await self.start(within_s=within_s)
 
     def require_ready(self) -> None:
         if self._state is not _State.READY:

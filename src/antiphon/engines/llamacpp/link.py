@@ -57,6 +57,11 @@ class Link:
         self._texts = TextCache(_KEPT_TEXT_BYTES)
         self._marks: dict[Mark, int] = {}
 
+    async def alive(self) -> bool:
+        """Whether the child process takes requests."""
+        with _translated():
+            return await self._http.listened_to()
+
     @property
     def knows_marks(self) -> bool:
         return bool(self._marks)

@@ -45,6 +45,15 @@ class UnixHttp:
         self._socket = str(socket)
         self._key = key
 
+    async def listened_to(self) -> bool:
+        """Whether anybody listens now."""
+        try:
+            transport, _ = await asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, self._socket)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        transport.abort()
+        return True
+
     async def post(self, path: str, payload: Any) -> Reply:
         """Send and read a whole JSON answer. Raises ``ConnectionError`` if it breaks off."""
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
