@@ -13,7 +13,7 @@ from antiphon.mcp_client.client import HttpMcpClient
 from antiphon.mcp_client.http import HttpBounds
 from antiphon.runtime.mcp_work import McpConnection
 from antiphon.vocabulary.mcp import McpError, McpFault, McpServer
-from tests.support.mcp_server import running_mcp_server, tools_server
+from tests.support.mcp_server import answering, running_app, running_mcp_server, tools_server
 
 LOOPBACK = named_networks(["127.0.0.1"], [])
 KINDS = [("http", "/mcp"), ("json", "/mcp"), ("sse", "/sse")]
@@ -114,5 +114,51 @@ def test_credentials_arrive_with_every_request(kind: str, path: str) -> None:
                 assert headers["x-tenant"] == "a b"
                 assert headers["host"] == server.host
                 assert headers["accept-encoding"] == "identity"
+
+    run(main())
+
+
+@asynccontextmanager
+async def answered(results: dict[str, Any], **bounds: Any) -> AsyncIterator[McpConnection]:
+    """A connection to a server that answers so."""
+    async with (
+        running_app(answering(results)) as running,
+        client(**bounds).connect(McpServer(f"http://{running.host}/mcp")) as connection,
+    ):
+        yield connection
+
+
+def tool(name: str = "find", **fields: Any) -> dict[str, Any]:
+    return {"name": name, "inputSchema": {"type": "object"}, **fields}
+
+
+def test_a_result_is_not_checked_by_the_patterns_of_a_server() -> None:
+    async def main() -> None:
+        # To look for this pattern in this text takes longer than the sun will shine.
+        schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+        result = {"content": [{"type": "text", "text": "It rains."}], "structuredContent": {"a": "a" * 64 + "!"}}
+        tools = {"tools": [tool(outputSchema=schema)]}
+        async with answered({"tools/list": tools, "tools/call": result}) as connection:
+            await connection.list_tools()
+            assert await connection.call_tool("find", {}) == "It rains."
+
+    run(main())
+
+
+@pytest.mark.parametrize("result", [None, {"content": [{"type": "text", "text": "\ud800"}]}], ids=["none", "surrogate"])
+def test_an_answer_that_is_not_of_the_protocol_fails_in_our_own_words(result: Any) -> None:
+    async def main() -> None:
+        async with answered({"tools/list": {"tools": [tool()]}, "tools/call": result}) as connection:
+            fault = await fault_of(connection.call_tool("find", {}))
+            assert fault == McpFault("protocol", "The server's answer is not of the protocol.", -32700)
+
+    run(main())
+
+
+def test_a_list_that_is_too_long_is_not_read_to_its_end() -> None:
+    async def main() -> None:
+        page = {"tools": [tool(f"tool_{index}") for index in range(3)], "nextCursor": "more"}
+        async with answered({"tools/list": page}, tools=7) as connection:
+            assert len(await connection.list_tools()) == 9
 
     run(main())

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
-__all__ = ["RunningServer", "running_app", "running_mcp_server", "tools_server"]
+__all__ = ["RunningServer", "answering", "running_app", "running_mcp_server", "tools_server"]
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -61,6 +62,38 @@ def tools_server(stopped: asyncio.Event | None = None) -> MCPServer:
         return "x" * size
 
     return server
+
+
+def answering(results: Mapping[str, Any]) -> App:
+    """A server that gives these results by method, whatever the protocol has to say of them."""
+
+    async def app(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["type"] != "http":
+            return
+        body = b""
+        more = True
+        while more:
+            part = await receive()
+            body, more = body + part.get("body", b""), part.get("more_body", False)
+        question = json.loads(body or b"{}")
+        status, answer = (202, b"") if "id" not in question else (200, json.dumps(_answer(question, results)).encode())
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+    return app
+
+
+def _answer(question: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, Any]:
+    answer = {"jsonrpc": "2.0", "id": question["id"]}
+    if question["method"] == "initialize":
+        version = question["params"]["protocolVersion"]
+        server = {"name": "answering", "version": "1"}
+        return {**answer, "result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": server}}
+    if question["method"] in results:
+        return {**answer, "result": results[question["method"]]}
+    return {**answer, "error": {"code": -32601, "message": "There is no such method."}}
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ _LOUD = ("mcp", "httpx2", "httpcore2")
 _SILENT = logging.CRITICAL + 1
 _OF_HTTP = frozenset({types.CONNECTION_CLOSED, types.PARSE_ERROR, types.INTERNAL_ERROR, types.INVALID_REQUEST})
 """Codes that the package itself gives where the reply was none of the protocol's."""
+_NOT_OF_THE_PROTOCOL = "The server's answer is not of the protocol."
 
 
 class HttpMcpClient:
@@ -46,7 +47,7 @@ class HttpMcpClient:
         self._named = named
         self._bounds = bounds or HttpBounds()
         self._resolve = resolve
-        self._tls = tls
+        self._tls = tls or ssl.create_default_context()
         for name in _LOUD:
             logging.getLogger(name).setLevel(_SILENT)
 
@@ -76,7 +77,8 @@ class HttpMcpClient:
             transport = streamable_http_client(
                 server.url, http_client=http, max_sse_event_size=self._bounds.reply_bytes
             )
-            return _Connection(await stack.enter_async_context(Client(transport, cache=None)), listens=False)
+            client = await stack.enter_async_context(Client(transport, cache=None))
+            return _Connection(client, listens=False, most_tools=self._bounds.tools)
         except Exception as error:
             if noted.fault is None or noted.fault.code not in _NO_STREAMABLE:
                 raise McpError(_fault_of(error, noted)) from error
@@ -90,7 +92,7 @@ class HttpMcpClient:
             client = await stack.enter_async_context(Client(transport, mode="legacy", cache=None))
         except Exception as error:
             raise McpError(first) from error
-        return _Connection(client, listens=True)
+        return _Connection(client, listens=True, most_tools=self._bounds.tools)
 
     def _http(self, server: McpServer, *, listens: bool) -> httpx2.AsyncClient:
         bounds = self._bounds
@@ -111,9 +113,14 @@ class HttpMcpClient:
 
 
 class _Connection:
-    def __init__(self, client: Client, *, listens: bool) -> None:
+    def __init__(self, client: Client, *, listens: bool, most_tools: int) -> None:
+        """``most_tools``: once there are more nothing further is listed."""
+        # By itself the package checks each result against a schema of the server's own, whose patterns could keep the
+        # event loop busy for ever. A result is text for a model, whatever its form.
+        client.session.validate_tool_result = _taken_as_it_is  # type: ignore[method-assign]
         self._client = client
         self._listens = listens
+        self._most_tools = most_tools
 
     async def list_tools(self) -> Sequence[McpToolInfo]:
         tools: list[McpToolInfo] = []
@@ -122,7 +129,7 @@ class _Connection:
             page = await self._asked(self._client.list_tools(cursor=cursor))
             tools += map(_tool_info, page.tools)
             cursor = page.next_cursor
-            if not cursor:
+            if not cursor or len(tools) > self._most_tools:
                 return tools
         raise McpError(McpFault("protocol", f"The server's list of tools has more than {_PAGES} pages."))
 
@@ -144,6 +151,10 @@ class _Connection:
             raise McpError(_fault_of(error, noted)) from error
 
 
+async def _taken_as_it_is(name: str, result: types.CallToolResult) -> None:
+    pass
+
+
 async def _or_fault(question: Coroutine[Any, Any, _T], noted: Exchange) -> _T:
     """The answer, unless its request fails: the elder transport would wait for it all the same."""
     async with asyncio.TaskGroup() as tasks:
@@ -160,12 +171,14 @@ async def _or_fault(question: Coroutine[Any, Any, _T], noted: Exchange) -> _T:
 def _fault_of(error: Exception, noted: Exchange) -> McpFault:
     if isinstance(error, ExceptionGroup):
         return _fault_of(error.exceptions[0], noted)
-    if isinstance(error, MCPError) and (noted.fault is None or error.code not in _OF_HTTP):
-        return McpFault("protocol", error.message or "The server refused.", error.code)
+    answer = error if isinstance(error, MCPError) and error.code != types.PARSE_ERROR else None
+    if answer is not None and (noted.fault is None or answer.code not in _OF_HTTP):
+        return McpFault("protocol", answer.message or "The server refused.", answer.code)
     if noted.fault is not None:
         return noted.fault
-    if isinstance(error, (ValueError, RuntimeError)):
-        return McpFault("protocol", "The server's answer is not of the protocol.", types.PARSE_ERROR)
+    if isinstance(error, (MCPError, ValueError, RuntimeError)):
+        # In the package's own words it would tell of our insides.
+        return McpFault("protocol", _NOT_OF_THE_PROTOCOL, types.PARSE_ERROR)
     return McpFault("http", "The connection to the server is lost.")
 
 

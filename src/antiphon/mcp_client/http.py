@@ -48,6 +48,8 @@ class HttpBounds:
     """Longest silence."""
     reply_bytes: int = 4 * 1024 * 1024
     """Of one reply."""
+    tools: int = 128
+    """Of a server."""
 
 
 class _Pinned(httpcore2.AsyncNetworkBackend):
@@ -114,7 +116,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         named: Sequence[Network],
         bounds: HttpBounds,
         listens: bool,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext,
     ) -> None:
         """``listens``: GET is used, for a stream with all replies (the elder transport of the protocol)."""
         self._origin = (origin.scheme, origin.host, origin.port)
@@ -122,7 +124,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         self._listens = listens
         self._budget_bytes = bounds.reply_bytes
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or ssl.create_default_context(),
+            ssl_context=tls,
             network_backend=_Pinned(resolve, named),
             max_connections=32,
             keepalive_expiry=30.0,

@@ -80,7 +80,7 @@ def mcp_client(settings: Settings) -> McpClient | None:
     from antiphon.mcp_client.http import HttpBounds
 
     hosts = [host for entry in mcp.allowed_hosts for _, host, _ in allowed_host(entry)]
-    bounds = HttpBounds(read_s=max(mcp.call_s, mcp.list_s), reply_bytes=mcp.reply_bytes)
+    bounds = HttpBounds(read_s=max(mcp.call_s, mcp.list_s), reply_bytes=mcp.reply_bytes, tools=mcp.tools)
     return HttpMcpClient(named_networks(hosts, mcp.allowed_networks), bounds=bounds)
 
 
