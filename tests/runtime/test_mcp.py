@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from antiphon.core.limits import Limits
+from antiphon.core.stored_prompts import StoredPrompt
 from antiphon.mcp_client.addresses import named_networks
 from antiphon.mcp_client.client import HttpMcpClient
 from antiphon.protocol.codec import decode_body
 from antiphon.protocol.errors import ProtocolError
-from antiphon.protocol.session_config import RealtimeSessionUpdate
+from antiphon.protocol.session_config import PromptReference, RealtimeSessionUpdate
 from antiphon.runtime.recorder import Replay
 from antiphon.runtime.settings import RuntimeSettings
 from tests.support.mcp_server import RunningServer, running_mcp_server, tools_server
@@ -212,6 +213,19 @@ def test_tools_that_a_secret_binds_are_listed_at_once_and_their_credentials_are_
 
     run(main())
     assert not any(SECRET in log.read_text() or HEADER in log.read_text() for log in tmp_path.glob("*.jsonl"))
+
+
+def test_tools_of_a_prompt_that_a_secret_refers_to_are_listed_at_once() -> None:
+    async def main() -> None:
+        async with running_mcp_server() as tools:
+            stored = StoredPrompt("1", {"1": bound_to(tools)})
+            runtime = RuntimeSettings(limits=Limits(mcp_hosts=(tools.host,)), prompts={"p": stored})
+            client = HttpMcpClient(named_networks(["127.0.0.1"], []))
+            async with serving(settings=runtime, mcp=client) as server:
+                session = await server.connect(bound=RealtimeSessionUpdate(prompt=PromptReference(id="p")))
+                await session.until("mcp_list_tools.completed")
+
+    run(main())
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class Sessions:
             images=self._images,
             connection_id=opening.connection_id,
             beta=opening.beta,
-            tools=_tools(opening.bound),
+            tools=() if opening.bound is None else _tools(self._with_prompt(opening.bound)),
             mcp=self._mcp,
             recorder=open_recorder(settings.record_dir, config.session.id, with_audio=settings.record_audio),
         )
@@ -199,13 +199,18 @@ class Sessions:
             )
         if bound is None:
             return session
+        bound = self._with_prompt(bound)
         # Nobody is there to be told of them when the session begins.
         tools = _tools(bound)
         defined_servers(tools, {}, limits, "session.tools")
         Credentials().sealed_tools(tools, "session.tools")
-        if isinstance(bound, RealtimeSessionUpdate):
-            bound = update_with_prompt(bound, self._settings.prompts, limits)
         return updated_session(session, bound, limits, voice_frozen=False)
+
+    def _with_prompt(self, bound: SessionUpdateBody) -> SessionUpdateBody:
+        """With what the prompt says that it refers to. Raises ``ProtocolError``."""
+        if isinstance(bound, RealtimeSessionUpdate):
+            return update_with_prompt(bound, self._settings.prompts, self._settings.limits)
+        return bound
 
     def _config(self, opening: Opening) -> SessionConfig:
         engines = self._engines
@@ -232,7 +237,7 @@ class Sessions:
             self._limited = over
 
 
-def _tools(bound: SessionUpdateBody | None) -> Sequence[Tool]:
+def _tools(bound: SessionUpdateBody) -> Sequence[Tool]:
     return given(bound.tools, []) if isinstance(bound, RealtimeSessionUpdate) else ()
 
 
