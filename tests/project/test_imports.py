@@ -5,18 +5,9 @@ import sys
 
 import pytest
 
-HEAVY = {
-    "ctranslate2",
-    "hibari",
-    "numpy",
-    "onnxruntime",
-    "openai",
-    "pydantic",
-    "starlette",
-    "tokenizers",
-    "uvicorn",
-    "xllamacpp",
-}
+ENGINES = {"ctranslate2", "cv2", "hibari", "onnxruntime", "pywebrtc_audio", "rapidocr", "tokenizers", "xllamacpp"}
+ON_DEMAND = ENGINES | {"PIL", "cryptography", "httpx2", "mcp"}
+HEAVY = ON_DEMAND | {"httpx", "numpy", "openai", "pydantic", "starlette", "uvicorn", "websockets"}
 
 
 def loaded_by(module: str) -> set[str]:
@@ -31,5 +22,5 @@ def test_heavy_packages_are_not_loaded_by(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["antiphon.engines.registry", "antiphon.runtime.sessions", "antiphon.server.app"])
-def test_engine_libraries_are_not_loaded_by(module: str) -> None:
-    assert not {"ctranslate2", "hibari", "onnxruntime", "tokenizers", "xllamacpp"} & loaded_by(module)
+def test_what_not_every_server_needs_is_not_loaded_by(module: str) -> None:
+    assert not ON_DEMAND & loaded_by(module)
