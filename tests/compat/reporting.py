@@ -10,7 +10,7 @@ import math
 import struct
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 __all__ = ["RATE_HZ", "ask_for_a_cut", "chunks", "main", "silence", "tone", "until"]
@@ -23,11 +23,12 @@ _SCENARIO_S = 45.0
 _UNTIL_S = 15.0
 
 
-def main(scenarios: Mapping[str, Scenario]) -> None:
-    """Run ``run.py ADDRESS [SCENARIO ...]``."""
+def main(*scenarios: Scenario) -> None:
+    """Run ``run.py ADDRESS [SCENARIO ...]``; scenarios have the names of their functions."""
     address, *names = sys.argv[1:]
-    for name in names or scenarios:
-        line = asyncio.run(_outcome(scenarios[name], address))
+    by_name = {scenario.__name__: scenario for scenario in scenarios}
+    for name in names or by_name:
+        line = asyncio.run(_outcome(by_name[name], address))
         print(json.dumps({"scenario": name, **line}), flush=True)
 
 

@@ -1,7 +1,7 @@
 """An engine that raises or hangs, at any stage: the turn fails, the session goes on."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import TextChunk
 from antiphon.vocabulary.speech import Transcript
 from tests.support.audio import silence_ms, tone_ms
-from tests.support.runtime import Client, Noted, engines_of, serving
+from tests.support.runtime import Client, Noted, engines_of, run_session, serving
 
 FAILED = EngineError(EngineErrorKind.FAILED, "failed as told")
 UNAVAILABLE = EngineError(EngineErrorKind.UNAVAILABLE, "not there")
@@ -45,23 +45,6 @@ async def _second_turn_is_good(client: Client) -> None:
     assert done["response"]["output"][0]["content"][0]["transcript"]
 
 
-def _run(scenario: Callable[[Client], Any], **engines: Any) -> Noted:
-    """One session, which must end well and without a fault of ours."""
-    observer = Noted()
-
-    async def main() -> None:
-        async with serving(engines_of(**engines), observer=observer) as server:
-            client = await server.connect()
-            await scenario(client)
-            client.hang_up()
-            await server.all_ended()
-
-    run_virtual(main())
-    assert observer.faults == []
-    assert [summary.outcome for summary in observer.ended] == ["closed"]
-    return observer
-
-
 # --- speech to text ------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +66,7 @@ def test_transcription_fails_and_the_next_turn_is_heard(trouble: Trouble, partia
         await _second_turn_is_good(client)
         assert stt.running == 0
 
-    _run(scenario, stt=stt)
+    run_session(scenario, stt=stt)
 
 
 def test_a_recogniser_that_says_nothing_is_a_failed_transcription() -> None:
@@ -101,7 +84,7 @@ def test_a_recogniser_that_says_nothing_is_a_failed_transcription() -> None:
         assert failed["error"]["code"] == "transcription_failed"
         assert (await client.until("response.done"))["response"]["status"] == "failed"
 
-    _run(scenario, stt=Mute())
+    run_session(scenario, stt=Mute())
 
 
 # --- the language model --------------------------------------------------------------------------------------------
@@ -125,7 +108,7 @@ def test_generation_fails_and_the_next_turn_is_answered(trouble: Trouble, spoken
         await _second_turn_is_good(client)
         assert llm.running == 0
 
-    _run(scenario, llm=llm)
+    run_session(scenario, llm=llm)
 
 
 def test_a_model_that_ends_without_a_finish_is_a_failed_response() -> None:
@@ -137,7 +120,7 @@ def test_a_model_that_ends_without_a_finish_is_a_failed_response() -> None:
         await client.speak_turn()
         assert (await client.until("response.done"))["response"]["status"] == "failed"
 
-    _run(scenario, llm=Abrupt())
+    run_session(scenario, llm=Abrupt())
 
 
 @pytest.mark.parametrize("trouble", [FAILED, CRASH, HANG], ids=_named)
@@ -157,7 +140,7 @@ def test_counting_tokens_may_fail_unnoticed(trouble: Trouble) -> None:
         await _second_turn_is_good(client)
         assert client.types().count("error") == 0
 
-    _run(scenario, llm=Uncounted())
+    run_session(scenario, llm=Uncounted())
 
 
 # --- text to speech ------------------------------------------------------------------------------------------------
@@ -180,7 +163,7 @@ def test_speech_fails_and_the_next_turn_is_spoken(trouble: Trouble, clause: int)
         await _second_turn_is_good(client)
         assert tts.running == 0
 
-    _run(scenario, tts=tts)
+    run_session(scenario, tts=tts)
 
 
 def test_speech_that_breaks_off_goes_on_without_the_client_noticing() -> None:
@@ -195,7 +178,7 @@ def test_speech_that_breaks_off_goes_on_without_the_client_noticing() -> None:
             assert (await client.until("response.done"))["response"]["status"] == "completed"
             heard.extend(event["delta"] for event in client.of_type("response.output_audio.delta"))
 
-        _run(scenario, tts=tts)
+        run_session(scenario, tts=tts)
         return heard
 
     broken = ScriptedTts(trouble=lambda call, clause: [UNAVAILABLE] if (call, clause) == (0, 1) else [])
@@ -214,7 +197,7 @@ def test_a_voice_that_ends_early_does_not_keep_the_model_waiting() -> None:
         client.ask("long 1500")
         assert (await client.until("response.done"))["response"]["status"] == "completed"
 
-    _run(scenario, tts=Curt())
+    run_session(scenario, tts=Curt())
 
 
 # --- voice activity ------------------------------------------------------------------------------------------------
@@ -282,6 +265,6 @@ def test_a_turn_that_could_not_be_heard_is_counted_as_failed() -> None:
         await client.speak_turn()
         await client.until("response.done")
 
-    observer = _run(scenario, stt=ScriptedStt(lambda _: [FAILED]))
+    observer = run_session(scenario, stt=ScriptedStt(lambda _: [FAILED]))
     assert [turn.status for turn in observer.turns] == ["failed"]
     assert observer.engine_failures == [("transcription", EngineErrorKind.FAILED)]

@@ -11,12 +11,11 @@ from PIL import Image
 from antiphon.core.limits import Limits
 from antiphon.engines.errors import EngineError
 from antiphon.runtime.settings import RuntimeSettings
-from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, Delay, ScriptedImageReader, ScriptedLlm, Trouble
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import ImageContent, LlmCapabilities, LlmRequest, TextContent, UserMessage
 from tests.support.images import TINY, data_url, encoded, invoice, png_chunk, png_of
-from tests.support.runtime import Client, Noted, engines_of, serving
+from tests.support.runtime import Client, Noted, run_session
 
 PNG = TINY["%png"]
 
@@ -43,22 +42,14 @@ def said_of_images(request: LlmRequest) -> list[str]:
 
 
 def run(scenario: Callable[[Client], Any], settings: RuntimeSettings | None = None, **engines: Any) -> Noted:
-    """One session, which must end well and without a fault of ours."""
-    observer = Noted()
+    """One session that answers in text."""
 
-    async def main() -> None:
-        async with serving(engines_of(**engines), settings, observer) as server:
-            client = await server.connect()
-            client.update(output_modalities=["text"])
-            await client.until("session.updated")
-            await scenario(client)
-            client.hang_up()
-            await server.all_ended()
+    async def in_text(client: Client) -> None:
+        client.update(output_modalities=["text"])
+        await client.until("session.updated")
+        await scenario(client)
 
-    run_virtual(main())
-    assert observer.faults == []
-    assert [summary.outcome for summary in observer.ended] == ["closed"]
-    return observer
+    return run_session(in_text, settings, **engines)
 
 
 BAD: dict[str, str] = {

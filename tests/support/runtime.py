@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -22,12 +22,13 @@ from antiphon.runtime.observer import FailedStage, Observer, SessionSummary, Tur
 from antiphon.runtime.sessions import Opening, Sessions
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import TransportClosedError
+from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedVad
 from antiphon.testing.wire import assert_valid_server_event
 from antiphon.vocabulary.errors import EngineErrorKind
 from tests.support.audio import chunks, silence_ms, tone_ms
 
-__all__ = ["Client", "Event", "Noted", "Server", "engines_of", "serving"]
+__all__ = ["Client", "Event", "Noted", "Server", "engines_of", "run_session", "serving"]
 
 Event = dict[str, Any]
 
@@ -265,3 +266,20 @@ async def serving(
             yield Server(sessions, observer, served)
             await sessions.drain(0)
         running.cancel()
+
+
+def run_session(scenario: Callable[[Client], Any], settings: RuntimeSettings | None = None, **engines: Any) -> Noted:
+    """One session on virtual time, which must end well and without a fault of ours."""
+    observer = Noted()
+
+    async def main() -> None:
+        async with serving(engines_of(**engines), settings, observer) as server:
+            client = await server.connect()
+            await scenario(client)
+            client.hang_up()
+            await server.all_ended()
+
+    run_virtual(main())
+    assert observer.faults == []
+    assert [summary.outcome for summary in observer.ended] == ["closed"]
+    return observer

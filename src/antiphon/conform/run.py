@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import websockets
 
-from antiphon.conform.check import BlockedError, Check, Level, Need, NotApplicableError, RuleError
+from antiphon.conform.check import BlockedError, Check, Need, NotApplicableError, RuleError
 from antiphon.conform.observed import Observer
 from antiphon.conform.probe import HandshakeError, Probe
 from antiphon.conform.target import Target
@@ -33,10 +33,6 @@ class Result:
     reason: str = ""
     """Why the check was blocked or skipped."""
     seconds: float = 0.0
-
-    @property
-    def is_broken_rule(self) -> bool:
-        return self.outcome is Outcome.FAILED and self.check.level is Level.REQUIRED
 
 
 class UnreachableError(Exception):

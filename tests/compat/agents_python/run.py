@@ -188,16 +188,4 @@ async def reconnect(address: str) -> str:
         return "the session ends with ConnectionClosed; a new one works"
 
 
-main(
-    {
-        "connect": connect,
-        "configure": configure,
-        "spoken_turn": spoken_turn,
-        "text_turn": text_turn,
-        "two_tools": two_tools,
-        "barge_in": barge_in,
-        "cancel": cancel,
-        "error": error,
-        "reconnect": reconnect,
-    }
-)
+main(connect, configure, spoken_turn, text_turn, two_tools, barge_in, cancel, error, reconnect)

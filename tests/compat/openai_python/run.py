@@ -200,17 +200,15 @@ async def client_secret(address: str) -> str:
 
 
 main(
-    {
-        "connect": connect,
-        "configure": configure,
-        "spoken_turn": spoken_turn,
-        "text_turn": text_turn,
-        "two_tools": two_tools,
-        "barge_in": barge_in,
-        "cancel": cancel,
-        "error": error,
-        "reconnect": reconnect,
-        "transcription": transcription,
-        "client_secret": client_secret,
-    }
+    connect,
+    configure,
+    spoken_turn,
+    text_turn,
+    two_tools,
+    barge_in,
+    cancel,
+    error,
+    reconnect,
+    transcription,
+    client_secret,
 )

@@ -265,17 +265,4 @@ async def transcription(address: str) -> str:
         return str(heard[0])
 
 
-main(
-    {
-        "connect": connect,
-        "configure": configure,
-        "spoken_turn": spoken_turn,
-        "text_turn": text_turn,
-        "two_tools": two_tools,
-        "barge_in": barge_in,
-        "cancel": cancel,
-        "error": error,
-        "reconnect": reconnect,
-        "transcription": transcription,
-    }
-)
+main(connect, configure, spoken_turn, text_turn, two_tools, barge_in, cancel, error, reconnect, transcription)
