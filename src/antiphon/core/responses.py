@@ -271,15 +271,13 @@ class Responses:
         self._automatic = self._waiting = None
         error = ResponseError(type="invalid_request_error", code=code, message=message)
         for response in self._all():
-            if response.generating:
-                self._effects.order(StopResponse(response.id))
+            self._stop_generation(response)
             self._close(response, Outcome("failed", error=error), _NOTHING)
 
     def stop_all(self) -> None:
         """The session ends; nobody is left to be told."""
         for response in self._all():
-            if response.is_generating:
-                self._effects.order(StopResponse(response.id))
+            self._stop_generation(response)
         self._default = None
         self._out_of_band.clear()
         self._automatic = self._waiting = None
@@ -370,9 +368,12 @@ class Responses:
             self._stop(self._begin(plan, None), reason)
 
     def _stop(self, response: ActiveResponse, reason: StatusReason) -> None:
+        self._stop_generation(response)
+        self._close(response, Outcome("cancelled", reason))
+
+    def _stop_generation(self, response: ActiveResponse) -> None:
         if response.is_generating:
             self._effects.order(StopResponse(response.id))
-        self._close(response, Outcome("cancelled", reason))
 
     def _close(self, response: ActiveResponse, outcome: Outcome | None = None, usage: TokenUsage = _NOTHING) -> None:
         """Without an outcome: as its generation ended."""
