@@ -63,6 +63,10 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "a socket elsewhere": (b"GET /v1/elsewhere HTTP/1.1\r\n" + UPGRADE + b"\r\n", 404),
     "a handshake by POST": (b"POST /v1/realtime HTTP/1.1\r\n" + UPGRADE + b"\r\n", 405),
     "a handshake without a key": (b"GET /v1/realtime HTTP/1.1\r\n" + UPGRADE.replace(b"-Key", b"-K") + b"\r\n", 400),
+    "a handshake with a control character": (
+        b"GET /v1/realtime HTTP/1.1\r\nUser-Agent: \x1b[31m\r\n" + UPGRADE + b"\r\n",
+        400,
+    ),
     "an old handshake": (b"GET /v1/realtime HTTP/1.1\r\n" + UPGRADE.replace(b": 13", b": 8") + b"\r\n", 426),
     "no socket": (b"GET /v1/realtime HTTP/1.1\r\n" + END, 426),
     "a foreign host": (

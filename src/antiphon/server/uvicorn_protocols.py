@@ -9,7 +9,8 @@ What uvicorn 0.54 leaves open, and these classes close:
 - A connection that never sends a whole request, its body included, stays for ever. Here it has ``REQUEST_TIMEOUT_S``.
 - A request whose length is given twice (``Transfer-Encoding`` and ``Content-Length``) passes, although a proxy before
   us may read it differently. Here it gets 400.
-- A handshake that is none is answered with plain text, or not at all. Here it gets an error in the API's shape.
+- A handshake that is none is answered with plain text; one that h11 can read and websockets cannot is not answered at
+  all, and its connection stays for ever. Here both get an error in the API's shape.
 - A message that breaks the rules is answered with a close frame and the connection cut, so that a peer that is still
   sending never reads the reason. Here what it sends is discarded until it is quiet, for ``close_timeout`` at most.
 - Frames are read, joined and decoded while the application is still looking at the handshake. Here nothing is read
@@ -26,6 +27,7 @@ What uvicorn 0.54 leaves open, and these classes close:
 import asyncio
 import binascii
 import functools
+import re
 import secrets
 import sys
 from typing import Any
@@ -57,6 +59,9 @@ SLICE_BYTES = 8 * 1024
 IDLE_FRAMES_MAX = 64
 """Frames of one slice that are no messages before they are paced."""
 IDLE_FRAMES_PER_S = 10_000.0
+
+_HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+"""h11 takes other control characters too; websockets' own parser does not."""
 
 _REFUSALS = {
     400: ("bad_request", "The request is not valid HTTP."),
@@ -197,6 +202,8 @@ def _handshake_status(request: h11.Request) -> int | None:
     has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
     names = [name for name, _ in request.headers]
     if request.http_version != b"1.1" or has_body or names.count(b"sec-websocket-key") != 1:
+        return 400
+    if not all(_HEADER_VALUE.fullmatch(value) for _, value in request.headers):
         return 400
     try:
         key = binascii.a2b_base64(headers[b"sec-websocket-key"], strict_mode=True)
