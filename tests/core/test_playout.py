@@ -57,6 +57,22 @@ def test_what_was_sent_of_a_clause_that_goes_on_is_not_taken_for_the_whole_claus
     assert playout.heard_text(TEXT) == "One two three."
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "expected"),
+    [
+        ("One two three", 9, "One two"),
+        ("Costs 1234 euros", 8, "Costs"),
+        ("नमस्ते दुनिया", 3, ""),
+        ("One... two", 6, "One..."),
+        ("今日は天気がいい", 4, "今日は天"),
+    ],
+)
+def test_a_piece_that_ends_inside_a_word_does_not_break_it(text: str, place: int, expected: str) -> None:
+    playout = spoken((1.0, 0, place), (1.0, place, len(text)))
+    assert playout.text_until(text, SECOND) == expected
+    assert playout.text_until(text, 2 * SECOND) == text
+
+
 def test_words_that_are_not_spoken_count_once_something_behind_them_is_heard() -> None:
     text = "Look: `code` Good."
     playout = spoken((1.0, 0, 5), (1.0, 13, 18))

@@ -102,6 +102,9 @@ class Playout:
             share = (samples - start) / (end_sample - start)
             kept = max(kept, _word_boundary(text, span.text_start, _place(text, span, share)))
             break
+        if _is_inside_word(text, kept):
+            # Engines may report a span that ends inside a word.
+            kept = _word_boundary(text, 0, kept)
         return text[:kept].rstrip()
 
     def _played_by(self, now: float) -> int:
@@ -185,6 +188,14 @@ def _word_boundary(text: str, start: int, end: int) -> int:
     while end > start and not _is_boundary(text, end):
         end -= 1
     return end
+
+
+def _is_inside_word(text: str, place: int) -> bool:
+    return 0 < place < len(text) and _is_of_word(text[place - 1]) and _is_of_word(text[place])
+
+
+def _is_of_word(letter: str) -> bool:
+    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 def _is_boundary(text: str, end: int) -> bool:
