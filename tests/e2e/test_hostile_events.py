@@ -89,16 +89,16 @@ REFUSED: dict[str, tuple[Event, str, str | None]] = {
     "half a sample in an item": (part(type="input_audio", audio=ODD), "invalid_value", "item.content[0].audio"),
     "commit of nothing": ({"type": "input_audio_buffer.commit"}, "input_audio_buffer_commit_empty", None),
     # Things that are not there.
-    "delete nothing": ({"type": "conversation.item.delete", "item_id": "yo"}, "item_delete_invalid_item_id", "item_id"),
+    "delete nothing": ({"type": "conversation.item.delete", "item_id": "yo"}, "item_delete_invalid_item_id", None),
     "retrieve nothing": (
         {"type": "conversation.item.retrieve", "item_id": "yo"},
         "item_retrieve_invalid_item_id",
-        "item_id",
+        None,
     ),
     "truncate nothing": (
         {"type": "conversation.item.truncate", "item_id": "yo", "content_index": 0, "audio_end_ms": 0},
         "item_truncate_invalid_item_id",
-        "item_id",
+        None,
     ),
     "after nothing": (
         message() | {"previous_item_id": "yo"},

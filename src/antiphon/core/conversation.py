@@ -173,7 +173,6 @@ class Conversation:
             raise ProtocolError(
                 f"item_{verb}_invalid_item_id",
                 f"Error {doing} item: the item with id '{item_id[:128]}' does not exist.",
-                "item_id",
             )
         return entry
 
