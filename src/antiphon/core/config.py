@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_INSTRUCTIONS",
     "DEFAULT_TRANSCRIPTION_MODEL",
     "DEFAULT_VOICE",
+    "MODELS_WITHOUT_TURN_DETECTION",
     "PCM_24K",
     "SessionConfig",
     "realtime_session",
@@ -35,6 +36,8 @@ DEFAULT_INSTRUCTIONS = (
 )
 DEFAULT_VOICE = "marin"
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
+MODELS_WITHOUT_TURN_DETECTION = frozenset({"gpt-realtime-whisper", "gpt-live-transcribe"})
+"""A client that has one of these transcribe commits each utterance itself, and does not turn the detection off."""
 PCM_24K = AudioFormat(type="audio/pcm", rate=24000)
 
 
@@ -84,7 +87,7 @@ def transcription_session(
     audio = AudioInput(
         format=PCM_24K,
         transcription=InputTranscription(model=model),
-        turn_detection=ServerVad(),
+        turn_detection=None if model in MODELS_WITHOUT_TURN_DETECTION else ServerVad(),
     )
     return TranscriptionSession(
         id=id,

@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import structs
 
-from antiphon.core.config import DEFAULT_TRANSCRIPTION_MODEL, DEFAULT_VOICE, PCM_24K
+from antiphon.core.config import (
+    DEFAULT_TRANSCRIPTION_MODEL,
+    DEFAULT_VOICE,
+    MODELS_WITHOUT_TURN_DETECTION,
+    PCM_24K,
+)
 from antiphon.core.limits import Limits
 from antiphon.core.mcp_definitions import shown_tools
 from antiphon.protocol.base import UNSET, Opt, given
@@ -135,6 +140,8 @@ def _updated_transcription(
     new_input = current.audio.input
     if update.audio and update.audio.input:
         new_input = _merged_input(new_input, update.audio.input)
+        if update.audio.input.turn_detection is UNSET and _comes_without_turn_detection(update.audio.input):
+            new_input = structs.replace(new_input, turn_detection=None)
     updated = structs.replace(
         current,
         include=_replaced(current.include, update.include, None),
@@ -142,6 +149,11 @@ def _updated_transcription(
     )
     _check_size(updated, limits)
     return updated
+
+
+def _comes_without_turn_detection(sent: AudioInputUpdate) -> bool:
+    model = sent.transcription.model if sent.transcription else None
+    return isinstance(model, str) and model in MODELS_WITHOUT_TURN_DETECTION
 
 
 def _check_size(session: SessionObject, limits: Limits) -> None:
