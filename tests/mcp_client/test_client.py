@@ -155,6 +155,16 @@ def test_an_answer_that_is_not_of_the_protocol_fails_in_our_own_words(result: An
     run(main())
 
 
+def test_pages_that_are_too_large_together_fail() -> None:
+    async def main() -> None:
+        page = {"tools": [tool(description="x" * 9_000)], "nextCursor": "more"}
+        async with answered({"tools/list": page}, reply_bytes=20_000) as connection:
+            fault = await fault_of(connection.list_tools())
+            assert fault == McpFault("http", "The server's list of tools is too large.")
+
+    run(main())
+
+
 def test_a_list_that_is_too_long_is_not_read_to_its_end() -> None:
     async def main() -> None:
         page = {"tools": [tool(f"tool_{index}") for index in range(3)], "nextCursor": "more"}

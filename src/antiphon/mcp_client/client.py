@@ -78,7 +78,7 @@ class HttpMcpClient:
                 server.url, http_client=http, max_sse_event_size=self._bounds.reply_bytes
             )
             client = await stack.enter_async_context(Client(transport, cache=None))
-            return _Connection(client, listens=False, most_tools=self._bounds.tools)
+            return _Connection(client, listens=False, bounds=self._bounds)
         except Exception as error:
             if noted.fault is None or noted.fault.code not in _NO_STREAMABLE:
                 raise McpError(_fault_of(error, noted)) from error
@@ -92,7 +92,7 @@ class HttpMcpClient:
             client = await stack.enter_async_context(Client(transport, mode="legacy", cache=None))
         except Exception as error:
             raise McpError(first) from error
-        return _Connection(client, listens=True, most_tools=self._bounds.tools)
+        return _Connection(client, listens=True, bounds=self._bounds)
 
     def _http(self, server: McpServer, *, listens: bool) -> httpx2.AsyncClient:
         bounds = self._bounds
@@ -113,23 +113,28 @@ class HttpMcpClient:
 
 
 class _Connection:
-    def __init__(self, client: Client, *, listens: bool, most_tools: int) -> None:
-        """``most_tools``: once there are more nothing further is listed."""
+    def __init__(self, client: Client, *, listens: bool, bounds: HttpBounds) -> None:
         # By itself the package checks each result against a schema of the server's own, whose patterns could keep the
         # event loop busy for ever. A result is text for a model, whatever its form.
         client.session.validate_tool_result = _taken_as_it_is  # type: ignore[method-assign]
         self._client = client
         self._listens = listens
-        self._most_tools = most_tools
+        self._bounds = bounds
 
     async def list_tools(self) -> Sequence[McpToolInfo]:
+        """Once there are more than may be used nothing further is listed."""
         tools: list[McpToolInfo] = []
         cursor: str | None = None
+        room = self._bounds.reply_bytes
         for _ in range(_PAGES):
             page = await self._asked(self._client.list_tools(cursor=cursor))
-            tools += map(_tool_info, page.tools)
+            found = [_tool_info(tool) for tool in page.tools]
+            room -= len(repr(found))
+            if room < 0:
+                raise McpError(McpFault("http", "The server's list of tools is too large."))
+            tools += found
             cursor = page.next_cursor
-            if not cursor or len(tools) > self._most_tools:
+            if not cursor or len(tools) > self._bounds.tools:
                 return tools
         raise McpError(McpFault("protocol", f"The server's list of tools has more than {_PAGES} pages."))
 
