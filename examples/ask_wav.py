@@ -19,10 +19,13 @@ RATE_HZ = 24_000
 
 
 def read_wav(path: str) -> bytes:
-    with wave.open(path) as file:
-        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE_HZ, 1, 2):
-            sys.exit(f"{path}: expected mono, 16 bits, {RATE_HZ} Hz")
-        return bytes(file.readframes(file.getnframes()))
+    try:
+        with wave.open(path) as file:
+            if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE_HZ, 1, 2):
+                sys.exit(f"{path}: expected mono, 16 bits, {RATE_HZ} Hz")
+            return bytes(file.readframes(file.getnframes()))
+    except (OSError, EOFError, wave.Error) as error:
+        sys.exit(f"{path} cannot be read: {error}")
 
 
 def write_wav(path: str, pcm: bytes) -> None:

@@ -90,4 +90,7 @@ def test_every_event_is_printed_where_that_is_asked_for(tmp_path: Path) -> None:
 def test_a_file_that_is_no_recording_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "other.jsonl").write_text("hello")
     result = _replay(tmp_path / "other.jsonl")
-    assert (result.exit_code, result.stderr) == (1, "Error: This is not the log of a session.\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: This is not the recording of a session: those are made with the setting record_dir.\n",
+    )

@@ -97,3 +97,14 @@ def test_few_complaints_of_a_kind_are_kept() -> None:
         stream.take(json.dumps({"type": "no.such.event", "event_id": str(number)}))
     assert len(observer.complaints["known-types"]) == 5
     assert observer.counts == {"no.such.event": 50}
+
+
+def test_an_event_that_never_came_is_awaited_once_and_one_that_came_often() -> None:
+    observer = Observer()
+    observer.missed("response.done")
+    assert observer.is_given_up("response.done")
+    observer.counts["response.done"] = 1
+    assert not observer.is_given_up("response.done")
+    for _ in range(15):
+        observer.missed("response.done")
+    assert observer.is_given_up("response.done")

@@ -55,6 +55,13 @@ def test_the_text_shows_what_was_broken_and_a_score() -> None:
     assert "errors.passed" not in text
 
 
+@pytest.mark.parametrize(("results", "told"), [([BLOCKED], True), ([REQUIRED, SKIPPED], False)])
+def test_what_to_do_with_a_slow_server_is_told_where_a_check_was_not_possible(
+    results: Sequence[Result], told: bool
+) -> None:
+    assert ("--timeout waits longer" in as_text(results, TARGET, 1.0, strict=False, verbose=False)) is told
+
+
 def test_neither_report_shows_the_key_or_a_long_event() -> None:
     for report in (
         as_text([REQUIRED], TARGET, 1.0, strict=False, verbose=True),

@@ -1,5 +1,6 @@
 """What the documentation tells people to type works."""
 
+import ast
 import os
 import re
 import shlex
@@ -95,7 +96,7 @@ def test_the_settings_of_the_command_are_valid(command: str) -> None:
 @pytest.mark.parametrize(("page", "block"), blocks("python"))
 def test_the_python_block_runs(page: str, block: str, scripted_server: ServerProcess) -> None:
     if DEFAULT_ADDRESS not in block:
-        compile(block, page, "exec")
+        compile(block, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         return
     address = scripted_server.base_url.removesuffix("/v1")
     assert run([sys.executable, "-c", block.replace(DEFAULT_ADDRESS, address)])

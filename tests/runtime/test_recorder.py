@@ -273,9 +273,9 @@ def test_audio_of_items_is_left_out_too() -> None:
 
 
 BAD_LOGS = {
-    "empty": (b"", "not the log of a session"),
-    "no JSON": (b"hello\n", "not the log of a session"),
-    "other JSON": (b"[1, 2]\n", "not the log of a session"),
+    "empty": (b"", "not the recording of a session"),
+    "no JSON": (b"hello\n", "not the recording of a session"),
+    "other JSON": (b"[1, 2]\n", "not the recording of a session"),
     "another version": (b'{"antiphon_log": 1, "header": {}}\n', "version 1"),
     "no header": (b'{"antiphon_log": 2}\n', "Line 1"),
     "a header of another shape": (b'{"antiphon_log": 2, "header": {"config": 7}}\n', "Line 1"),

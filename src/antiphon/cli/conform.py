@@ -2,6 +2,7 @@
 
 import asyncio
 import fnmatch
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ _SCRIPTED = "scripted"
 @click.option("--verbose", "-v", is_flag=True, help="Also show what passed and what was skipped.")
 @click.option("--strict", is_flag=True, help="Count recommendations as rules.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.1), default=20.0, show_default=True, help="Seconds to wait for an event."
+    "--timeout", type=click.FloatRange(0.1), default=20.0, show_default=True, help="Seconds to wait for an answer."
 )
 @click.option("--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Checks at a time.")
 @click.option(
@@ -72,6 +73,10 @@ def conform(
         pcm = read_speech(speech.read_bytes()) if speech is not None else bundled_speech()
     except (TargetError, ValueError) as error:
         raise click.UsageError(str(error)) from error
+    if sys.stderr.isatty():
+        click.echo(
+            f"{len(checks)} checks of {target.url}: seconds with scripted engines, minutes with models", err=True
+        )
     began_s = time.monotonic()
     try:
         results: list[Result] = asyncio.run(run_checks(target, checks, speech=pcm, jobs=jobs))

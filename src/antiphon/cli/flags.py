@@ -30,7 +30,7 @@ _OPTIONS = (
         "engines",
         multiple=True,
         metavar="STAGE=NAME",
-        help="Engine of a stage (vad, turn_judge, stt, llm, tts, image_reader); 'scripted': no models, for tests.",
+        help=f"Engine of a stage ({', '.join(EngineKind)}); 'scripted': no models, for tests.",
     ),
     click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Any setting: --set limits.items=500."),
 )

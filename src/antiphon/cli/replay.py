@@ -21,9 +21,10 @@ _SHOWN = 10
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--events", is_flag=True, help="Print every event that comes out, with its time.")
 def replay(file: Path, events: bool) -> None:
-    """Play FILE, a session recorded with ``record_dir``, back to this version.
+    """Play a recorded session back, and compare.
 
-    Prints the differences, or ``identical``. Exit status: 0 identical, 1 different or not readable.
+    FILE is what the setting record_dir made. Prints the differences, or "identical". Exit status: 0 identical, 1
+    different or not readable.
     """
     try:
         log = Replay(file)

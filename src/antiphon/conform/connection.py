@@ -37,7 +37,7 @@ class Connection:
         """The session object of ``session.created``."""
         self.received = Events()
         self._stream = Stream(observer)
-        self._broken = observer.broken
+        self._observer = observer
         self._ids = itertools.count(1)
         self._fences_sent = 0
         self._fences_passed = 0
@@ -160,8 +160,8 @@ class Connection:
         return _from_response(events)
 
     async def _prepared(self, what: str, answer: Any) -> Events:
-        """Await what other checks test. Where it was missed once, nobody waits for it again."""
-        if what in self._broken:
+        """Await what other checks test. Where it never came, or was missed too often, nobody waits for it again."""
+        if self._observer.is_given_up(what):
             answer.close()
             raise BlockedError(f"needs {what}, which does not come")
         try:
@@ -169,7 +169,7 @@ class Connection:
         except RuleError as failure:
             if failure.event is not None or not str(failure.got).startswith("within"):
                 raise
-            self._broken.add(what)
+            self._observer.missed(what)
             raise BlockedError(f"needs {what}, which did not come within {self.timeout_s:g} s") from failure
         return events
 

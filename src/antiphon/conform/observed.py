@@ -14,6 +14,7 @@ __all__ = ["Complaint", "Observer", "Stream"]
 _FRAME_BYTES = 2**20
 _KEPT = 5
 """Complaints kept of each kind."""
+_MISSES_MAX = 16
 _NO_EVENT_ID = "input_audio_buffer.dtmf_event_received"
 _PARTS = ("response.content_part.added", "response.content_part.done")
 _ITEMS = ("item.", "response.output[")
@@ -37,13 +38,21 @@ class Observer:
     """By kind: the rule that was broken, or ``fields.`` and the event's type."""
     counts: dict[str, int] = field(default_factory=dict)
     """How many events of each type came."""
-    broken: set[str] = field(default_factory=set)
-    """Events that were awaited in vain to prepare a check."""
+    misses: dict[str, int] = field(default_factory=dict)
+    """How often events were awaited in vain to prepare a check, by type."""
 
     def complain(self, kind: str, text: str, event: Event) -> None:
         kept = self.complaints.setdefault(kind, [])
         if len(kept) < _KEPT:
             kept.append(Complaint(text, event))
+
+    def missed(self, what: str) -> None:
+        self.misses[what] = self.misses.get(what, 0) + 1
+
+    def is_given_up(self, what: str) -> bool:
+        """Whether to await it no longer. A slow server misses some; one that has none of it is not waited for twice."""
+        misses = self.misses.get(what, 0)
+        return misses >= _MISSES_MAX or (misses > 0 and not self.counts.get(what))
 
 
 class Stream:

@@ -104,13 +104,13 @@ class Probe:
     async def connect(self, query: Mapping[str, str] | None = None, **options: Any) -> AsyncIterator[Connection]:
         """A connection on which the session was announced."""
         async with self.opened(query, **options) as connection:
-            if "session.created" in self.observer.broken:
+            if self.observer.is_given_up("session.created"):
                 raise BlockedError("needs session.created, which does not come")
             try:
                 async with asyncio.timeout(self.target.timeout_s):
                     first = await connection.next()
             except TimeoutError:
-                self.observer.broken.add("session.created")
+                self.observer.missed("session.created")
                 raise BlockedError(
                     f"needs session.created, which did not come in {self.target.timeout_s:g} s"
                 ) from None

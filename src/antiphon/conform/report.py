@@ -87,6 +87,8 @@ def _summary(results: Sequence[Result], seconds: float, *, strict: bool) -> Iter
         f"{counts['passed']} passed, {counts['failed']} failed{blocked}{notes}, "
         f"{counts['skipped']} skipped in {seconds:.1f} s: score {_score(counts)} %"
     )
+    if counts["blocked"]:
+        yield "Where an answer only came too late: --timeout waits longer, --jobs does fewer checks at a time."
     if not strict and counts["notes"]:
         yield "Recommendations are not settled by the reference; --strict counts them."
 

@@ -213,5 +213,7 @@ class _Ids:
     def __call__(self, prefix: str) -> str:
         made = next(self._left, None)
         if made is None or not made.startswith(f"{prefix}_"):
-            raise LogError(f"The core asks for an id of a {prefix} where the log has {made}: the core has changed.")
+            raise LogError(
+                f"The core asks for an id of a {prefix} where the recording has {made}: the core has changed."
+            )
         return made

@@ -110,7 +110,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         with path.open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
     except OSError as error:
-        raise LogError(f"The log cannot be read: {error.strerror}.") from error
+        raise LogError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _decode_header(line: bytes) -> Header:
@@ -118,9 +118,9 @@ def _decode_header(line: bytes) -> Header:
         plain = msgspec.json.decode(line)
         version = plain["antiphon_log"]
     except (msgspec.MsgspecError, TypeError, KeyError) as error:
-        raise LogError("This is not the log of a session.") from error
+        raise LogError("This is not the recording of a session: those are made with the setting record_dir.") from error
     if version != _VERSION:
-        raise LogError(f"The log has version {version}, this program reads version {_VERSION}.")
+        raise LogError(f"The recording has version {version}, this program reads version {_VERSION}.")
     return cast("Header", _typed(plain.get("header"), Header, 1))
 
 
@@ -129,7 +129,7 @@ def _decode_call(line: bytes, number: int) -> Call:
         now, kind, value, ids, names, digest = msgspec.convert(json.loads(line), _LINE)
         input_type = _KINDS[kind] if kind != _TICK else None
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
-        raise LogError(f"Line {number} of the log is not a call of the core.") from error
+        raise LogError(f"Line {number} of the recording is not a call of the core.") from error
     input = None if input_type is None else _typed(value, input_type, number)
     return Call(now, input, ids, Outcome(names, digest))
 
@@ -154,7 +154,7 @@ def _typed(plain: Any, wanted: Any, number: int) -> Any:
     try:
         return msgspec.convert(_with_bytes(plain), wanted, builtin_types=(bytes,), dec_hook=_error)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
-        raise LogError(f"Line {number} of the log does not fit this version: {error}") from error
+        raise LogError(f"Line {number} of the recording does not fit this version: {error}") from error
 
 
 def _without_bytes(plain: Any, *, with_audio: bool) -> Any:

@@ -86,7 +86,8 @@ def build_engines(plan: EnginePlan) -> dict[EngineKind, Engine]:
         try:
             engines[kind] = registry.create(kind, choice.name, choice.options)
         except EngineSettingsError as error:
-            raise SettingsError(f"{kind.value} engine {choice.name!r}: {error}") from error
+            told = str(error).removeprefix(f"{choice.name}: ")
+            raise SettingsError(f"{kind.value} engine {choice.name!r}: {told}") from error
     return engines
 
 

@@ -139,16 +139,20 @@ async def voice(probe: Probe) -> None:
             require(got == ("cedar", "audio/pcm"), f"{kind}: cedar, audio/pcm", got)
 
 
+def _bytes_a_character(events: Events) -> float:
+    return sum(map(len, _decoded(events))) / max(1, len(joined(events.of(_WORDS))))
+
+
 async def _telephone(format: str, probe: Probe) -> None:
     async with probe.connect() as connection:
-        pcm = sum(map(len, _decoded(await _spoken(connection))))
+        pcm = _bytes_a_character(await _spoken(connection))
     async with probe.connect() as connection:
         await connection.configure(audio={"output": {"format": {"type": format}}})
         events = await _spoken(connection)
         shown = ((events[-1]["response"].get("audio") or {}).get("output") or {}).get("format")
         require(isinstance(shown, dict) and shown.get("type") == format, f"audio.output.format {format}", shown)
-        ratio = pcm / max(1, sum(map(len, _decoded(events))))
-        # A sixth of the bytes; a model does not say the same thing in the same time twice.
+        ratio = pcm / max(1.0, _bytes_a_character(events))
+        # A sixth of the bytes; a model says neither the same words nor in the same time twice.
         low, high = (5.5, 6.5) if probe.target.scripted else (2.0, 18.0)
         require(low < ratio < high, "8 kHz, one byte a sample: a sixth of the bytes of PCM", f"{ratio:.1f} times fewer")
 
