@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from bench import measures
 from bench.core import core
 from bench.hour import hour
+from bench.tools import tools
 
 _HEADS = {
     "overhead": ("turn overhead, ms: median (range)", "last event in to first audio out"),
+    "tools": ("call of an MCP tool that answers at once, ms: median (range)", "from its begin to its end"),
     "cost": ("chunk", "silent session, % of a core", "talking", "talking, engines excluded"),
     "core": ("in the core, µs of CPU: median", "handle", "encoding what comes out", "ratio"),
     "memory": ("memory", "PSS"),
@@ -38,6 +40,8 @@ def main() -> None:
 def _measure(name: str, given: argparse.Namespace) -> Sequence[Sequence[str]]:
     if name == "overhead":
         return measures.overhead(given.turns)
+    if name == "tools":
+        return tools(given.turns)
     if name == "cost":
         return measures.cost(given.sessions, given.seconds)
     if name == "core":

@@ -30,6 +30,7 @@ SCENARIOS: Final = (
     "reconnect",
     "transcription",
     "client_secret",
+    "mcp_tools",
 )
 
 
@@ -83,7 +84,7 @@ CLIENTS: Final = (
         "openai-agents",
         '`RealtimeRunner(agent).run(model_config={"url": "ws://127.0.0.1:8000/v1/realtime?model=gpt-realtime", '
         '"api_key": "any"})`',
-        without=("transcription", "client_secret"),
+        without=("transcription", "client_secret", "mcp_tools"),
     ),
     Client(
         "agents_js",
@@ -97,14 +98,14 @@ CLIENTS: Final = (
         "LiveKit Agents",
         "livekit-plugins-openai",
         '`openai.realtime.RealtimeModel(base_url="http://127.0.0.1:8000/v1", api_key="any")`',
-        without=("client_secret",),
+        without=("client_secret", "mcp_tools"),
     ),
     Client(
         "pipecat_pipeline",
         "Pipecat",
         "pipecat-ai",
         '`OpenAIRealtimeLLMService(base_url="ws://127.0.0.1:8000/v1/realtime", api_key="any")`',
-        without=("client_secret",),
+        without=("client_secret", "mcp_tools"),
     ),
 )
 
@@ -116,7 +117,7 @@ class Outcome:
 
 
 def run_client(
-    name: str, address: str, folder: Path, cut: Callable[[], None], environment: dict[str, str] | None = None
+    name: str, address: str, folder: Path, cut: Callable[[], None], environment: dict[str, str]
 ) -> dict[str, Outcome]:
     """Run all scenarios of a client in its own process; ``folder`` is empty and its own."""
     command = [*_command(name, folder), address]
@@ -129,7 +130,7 @@ def run_client(
             stderr=complaints,
             text=True,
             cwd=folder,
-            env={**_environment(), **(environment or {})},
+            env={**_environment(), **environment},
         ) as process,
         _killed_after(process, _CLIENT_S),
     ):

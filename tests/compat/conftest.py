@@ -9,7 +9,8 @@ import pytest
 
 from scripts.clients import ensure_all
 from tests.compat.clients import CLIENTS, Client, Outcome, run_client
-from tests.compat.relay import relay_to
+from tests.support.mcp_server import served_mcp
+from tests.support.relay import relay_to
 from tests.support.server import ServerProcess, running_server
 
 _AT_A_TIME = 2
@@ -27,9 +28,12 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ensure_all()
     recordings, state = tmp_path_factory.mktemp("recordings"), tmp_path_factory.mktemp("state")
-    flags = ["--engine", "scripted", "--set", f"record_dir={recordings}"]
     trusted = {"NODE_EXTRA_CA_CERTS": str(state / "antiphon" / "tls" / "ca.pem")}
     with ExitStack() as stack:
+        tools = stack.enter_context(served_mcp())
+        flags = ["--engine", "scripted", "--set", f"record_dir={recordings}"]
+        flags += ["--set", f"mcp.allowed_hosts={tools.host}"]
+        told = {"MCP_URL": f"http://{tools.host}/mcp"}
         plain = stack.enter_context(running_server(flags))
         secure = stack.enter_context(
             running_server([*flags, "--tls-self-signed"], environment={"XDG_STATE_HOME": str(state)})
@@ -40,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             with relay_to(_port(server)) as relay:
                 address = server.base_url.replace(f":{_port(server)}/", f":{relay.port}/")
                 folder = tmp_path_factory.mktemp(client.name)
-                return run_client(client.name, address, folder, relay.cut, trusted if client.tls else None)
+                return run_client(client.name, address, folder, relay.cut, told | (trusted if client.tls else {}))
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             outcomes = dict(zip((one.name for one in CLIENTS), pool.map(run_one, CLIENTS), strict=True))

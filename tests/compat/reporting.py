@@ -2,6 +2,7 @@
 
 A client's script is called with a server's address and runs its scenarios one after the other. It prints a JSON line
 for each: ``{"scenario", "ok", "detail"}``. The line ``{"cut": true}`` asks the caller to cut every connection.
+``MCP_URL`` is the address of an MCP server that the server may use.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,22 @@ from antiphon.core.limits import Limits
 from antiphon.core.stored_prompts import StoredPrompt
 from antiphon.mcp_client.addresses import named_networks
 from antiphon.mcp_client.client import HttpMcpClient
+from antiphon.mcp_client.http import HttpBounds
 from antiphon.protocol.codec import decode_body
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.session_config import PromptReference, RealtimeSessionUpdate
 from antiphon.runtime.recorder import Replay
 from antiphon.runtime.settings import RuntimeSettings
-from tests.support.mcp_server import RunningServer, running_mcp_server, tools_server
-from tests.support.runtime import Client, Server, serving
+from tests.support.mcp_server import (
+    App,
+    RunningServer,
+    endless_events,
+    running_mcp_server,
+    silence,
+    tools_server,
+)
+from tests.support.relay import relay_to
+from tests.support.runtime import Client, Noted, Server, serving
 
 SECRET = "token-of-the-user-7f3a"
 HEADER = "tenant-secret-91cc"
@@ -36,13 +45,14 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def with_tools(
-    stopped: asyncio.Event | None = None, **settings: Any
+    stopped: asyncio.Event | None = None, instead: Mapping[str, App] | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Server, Client, RunningServer]]:
     """A session beside an MCP server that it may use."""
     limits = settings.pop("limits", {})
-    async with running_mcp_server(tools_server(stopped)) as tools:
-        runtime = RuntimeSettings(limits=Limits(mcp_hosts=(tools.host,), **limits), **settings)
-        client = HttpMcpClient(named_networks(["127.0.0.1"], []))
+    bounds = HttpBounds(**settings.pop("bounds", {}))
+    async with running_mcp_server(tools_server(stopped), instead=instead) as tools:
+        runtime = RuntimeSettings(limits=Limits(**{"mcp_hosts": (tools.host,), **limits}), **settings)
+        client = HttpMcpClient(named_networks(["127.0.0.1"], []), bounds=bounds)
         async with serving(settings=runtime, mcp=client) as server:
             yield server, await server.connect(), tools
 
@@ -55,6 +65,11 @@ def tool(tools: RunningServer, **fields: Any) -> dict[str, Any]:
         "require_approval": "never",
         **fields,
     }
+
+
+def noted(server: Server) -> Noted:
+    assert isinstance(server.observer, Noted)
+    return server.observer
 
 
 async def listed(client: Client, tools: RunningServer, **fields: Any) -> None:
@@ -184,6 +199,73 @@ def test_a_server_that_is_away_fails_the_list_with_a_reason() -> None:
             error = await client.until("error")
             assert error["error"]["code"] == "mcp_list_tools_failed"
             assert "404" in error["error"]["message"]
+
+    run(main())
+
+
+def test_a_server_that_dies_in_a_call_fails_it_and_the_next_call_connects_anew() -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+        async with running_mcp_server(tools_server(begun=begun)) as tools:
+            with relay_to(tools.port) as relay:
+                host = f"127.0.0.1:{relay.port}"
+                settings = RuntimeSettings(limits=Limits(mcp_hosts=(host,)))
+                mcp = HttpMcpClient(named_networks(["127.0.0.1"], []))
+                async with serving(settings=settings, mcp=mcp) as server:
+                    client = await server.connect()
+                    await listed(client, tools, server_url=f"http://{host}/mcp")
+                    client.ask("call slow")
+                    await begun.wait()
+                    relay.cut()
+                    done = await client.until("response.done")
+                    assert done["response"]["status"] == "completed"
+                    assert done["response"]["output"][0]["error"] == {
+                        "type": "http_error",
+                        "code": 0,
+                        "message": "The server broke the connection.",
+                    }
+                    client.ask('call find {"city": "Bonn"}')
+                    done = await client.until("response.done", 2)
+                    assert done["response"]["output"][0]["output"] == "It rains in Bonn."
+                    assert noted(server).mcp == [("list", "done"), ("call", "http"), ("call", "done")]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("data", "pause_s", "message"),
+    [
+        (b": " + b"x" * 4096 + b"\n\n", 0.0, "too large"),
+        (b": still there\n\n", 0.01, "did not answer within 0.5 s"),
+    ],
+)
+def test_a_stream_without_end_or_result_is_bounded_in_size_and_time(data: bytes, pause_s: float, message: str) -> None:
+    async def main() -> None:
+        instead = {"tools/call": endless_events(data, pause_s)}
+        limits, bounds = {"mcp_call_s": 0.5 if pause_s else 10.0}, {"reply_bytes": 200_000}
+        async with with_tools(instead=instead, limits=limits, bounds=bounds) as (server, client, tools):
+            await listed(client, tools)
+            client.ask('call find {"city": "Bonn"}')
+            done = await client.until("response.done")
+            assert message in done["response"]["output"][0]["error"]["message"]
+            client.ask("hello")
+            done = await client.until("response.done", 2)
+            assert done["response"]["output"][0]["content"][0]["text"] == "You said: hello"
+            assert noted(server).mcp == [("list", "done"), ("call", "http")]
+
+    run(main())
+
+
+def test_a_list_that_hangs_fails_in_time() -> None:
+    async def main() -> None:
+        async with with_tools(instead={"tools/list": silence}, limits={"mcp_list_s": 0.5}) as (server, client, tools):
+            client.update(output_modalities=["text"], tools=[tool(tools)])
+            await client.until("mcp_list_tools.failed")
+            error = (await client.until("error"))["error"]
+            assert "did not answer within 0.5 s" in error["message"]
+            client.ask("hello")
+            assert (await client.until("response.done"))["response"]["status"] == "completed"
+            assert noted(server).mcp == [("list", "http")]
 
     run(main())
 

@@ -36,6 +36,8 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     observer.unknown_field("req_1", "session.colour")
     observer.vad_batch(0.001, 4)
     observer.engine_failed("response", EngineErrorKind.TIMEOUT)
+    observer.mcp_ended("call", "done")
+    observer.mcp_ended("list", "http")
     observer.vad_failed(ValueError("a defect"))
     observer.fault("sess_1", ValueError("a defect"))
     values = _values(observer)
@@ -46,6 +48,9 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     assert values['antiphon_turn_seconds_count{stage="transcript"}'] == "0"
     assert values["antiphon_output_tokens_total"] == "9"
     assert values['antiphon_engine_failures_total{stage="response",kind="timeout"}'] == "1"
+    assert values['antiphon_mcp_total{task="call",outcome="done"}'] == "1"
+    assert values['antiphon_mcp_total{task="list",outcome="http"}'] == "1"
+    assert values['antiphon_mcp_total{task="call",outcome="tool"}'] == "0"
     assert values['antiphon_errors_total{code="invalid_value"}'] == "1"
     assert values["antiphon_unknown_fields_total"] == "1"
     assert values["antiphon_vad_windows_total"] == "4"

@@ -4,17 +4,31 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+import ssl
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 
-__all__ = ["RunningServer", "answering", "running_app", "running_mcp_server", "tools_server"]
+__all__ = [
+    "App",
+    "RunningServer",
+    "Scope",
+    "answering",
+    "endless_events",
+    "running_app",
+    "running_mcp_server",
+    "served_mcp",
+    "silence",
+    "tools_server",
+]
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -31,8 +45,8 @@ class RunningServer:
         return f"127.0.0.1:{self.port}"
 
 
-def tools_server(stopped: asyncio.Event | None = None) -> MCPServer:
-    """Tools that work, fail, are slow and say too much; ``stopped`` is set when the slow one is cancelled."""
+def tools_server(stopped: asyncio.Event | None = None, begun: asyncio.Event | None = None) -> MCPServer:
+    """Tools that work, fail, are slow and say too much; the events say of the slow one that it is called, cancelled."""
     server = MCPServer("tools")
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))
@@ -48,6 +62,8 @@ def tools_server(stopped: asyncio.Event | None = None) -> MCPServer:
     @server.tool()
     async def slow() -> str:
         """Never comes back."""
+        if begun is not None:
+            begun.set()
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
@@ -97,9 +113,10 @@ def _answer(question: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str
 
 
 @asynccontextmanager
-async def running_app(app: Any) -> AsyncIterator[RunningServer]:
+async def running_app(app: Any, tls: ssl.SSLContext | None = None) -> AsyncIterator[RunningServer]:
     """An ASGI application on a free port; what it is asked is noted."""
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as a server has it that listens by itself
     running = RunningServer(listener.getsockname()[1])
 
     async def noting(scope: Scope, receive: Any, send: Any) -> None:
@@ -108,7 +125,14 @@ async def running_app(app: Any) -> AsyncIterator[RunningServer]:
             running.requests.append((scope["method"], scope["path"], headers))
         await app(scope, receive, send)
 
-    config = uvicorn.Config(noting, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=0)
+    config = uvicorn.Config(
+        noting,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=0,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
+    )
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(server.serve([listener]))
@@ -137,9 +161,74 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running_mcp_server(server: MCPServer | None = None, *, kind: str = "http") -> AsyncIterator[RunningServer]:
-    """``kind``: "http" at /mcp, "json" the same with plain JSON replies, "sse" the elder transport at /sse."""
+async def running_mcp_server(
+    server: MCPServer | None = None,
+    *,
+    kind: str = "http",
+    instead: Mapping[str, App] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[RunningServer]:
+    """``kind``: "http" at /mcp, "json" the same with plain JSON replies, "sse" the elder transport at /sse.
+
+    ``instead`` answers the methods of the protocol that it names.
+    """
     server = server or tools_server()
-    app = server.sse_app() if kind == "sse" else server.streamable_http_app(json_response=kind == "json")
-    async with running_app(app) as running:
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    app = (
+        server.sse_app(transport_security=security)
+        if kind == "sse"
+        else server.streamable_http_app(json_response=kind == "json", transport_security=security)
+    )
+    async with running_app(_bent(app, instead or {}), tls) as running:
         yield running
+
+
+def _bent(app: Any, instead: Mapping[str, App]) -> App:
+    async def bent(scope: Scope, receive: Any, send: Any) -> None:
+        method = dict(scope["headers"]).get(b"mcp-method", b"") if scope["type"] == "http" else b""
+        await instead.get(method.decode(), app)(scope, receive, send)
+
+    return bent
+
+
+def endless_events(data: bytes, pause_s: float) -> App:
+    """Begins an answer and sends ``data`` again and again."""
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while True:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+            await asyncio.sleep(pause_s)
+
+    return app
+
+
+async def silence(scope: Scope, receive: Any, send: Any) -> None:
+    """Answers nothing."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@contextmanager
+def served_mcp() -> Iterator[RunningServer]:
+    """The same in a thread of its own, for tests whose servers are processes."""
+    found: list[tuple[RunningServer, asyncio.AbstractEventLoop, asyncio.Event]] = []
+    listening = threading.Event()
+
+    async def main() -> None:
+        over = asyncio.Event()
+        async with running_mcp_server() as running:
+            found.append((running, asyncio.get_running_loop(), over))
+            listening.set()
+            await over.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
+    thread.start()
+    assert listening.wait(20), "the MCP server did not start"
+    running, loop, over = found[0]
+    try:
+        yield running
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(20)

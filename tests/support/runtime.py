@@ -18,7 +18,7 @@ from antiphon.engines.base import (
 from antiphon.protocol.session_config import SessionUpdateBody
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.mcp_work import McpClient
-from antiphon.runtime.observer import FailedStage, Observer, SessionSummary, TurnLatencies
+from antiphon.runtime.observer import FailedStage, McpOutcome, McpTask, Observer, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening, Sessions
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import TransportClosedError
@@ -48,6 +48,7 @@ class Noted:
         self.batches = 0
         self.vad_failures: list[BaseException] = []
         self.engine_failures: list[tuple[FailedStage, EngineErrorKind]] = []
+        self.mcp: list[tuple[McpTask, McpOutcome]] = []
         self.noises_kept: list[BaseException | None] = []
         self.faults: list[BaseException] = []
 
@@ -72,6 +73,9 @@ class Noted:
 
     def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
         self.engine_failures.append((stage, kind))
+
+    def mcp_ended(self, task: McpTask, outcome: McpOutcome) -> None:
+        self.mcp.append((task, outcome))
 
     def vad_failed(self, error: BaseException) -> None:
         self.vad_failures.append(error)

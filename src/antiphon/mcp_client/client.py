@@ -43,7 +43,8 @@ class HttpMcpClient:
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``named``: networks that may be spoken to though they are not public."""
+        """``named``: networks that may be spoken to though they are not public. ``tls`` None: the authorities that this
+        machine trusts (or those of ``SSL_CERT_FILE``), read once."""
         self._named = named
         self._bounds = bounds or HttpBounds()
         self._resolve = resolve

@@ -47,9 +47,9 @@ class HttpBounds:
     read_s: float = 60.0
     """Longest silence."""
     reply_bytes: int = 4 * 1024 * 1024
-    """Of one reply."""
+    """Of one reply, and of a list of tools in several."""
     tools: int = 128
-    """Of a server."""
+    """Of a server; once there are more nothing further is listed."""
 
 
 class _Pinned(httpcore2.AsyncNetworkBackend):

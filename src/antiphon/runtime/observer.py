@@ -4,14 +4,27 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from antiphon.vocabulary.errors import EngineErrorKind
+from antiphon.vocabulary.mcp import McpFaultKind
 
-__all__ = ["FailedStage", "NullObserver", "Observer", "Outcome", "SessionSummary", "TurnLatencies"]
+__all__ = [
+    "FailedStage",
+    "McpOutcome",
+    "McpTask",
+    "NullObserver",
+    "Observer",
+    "Outcome",
+    "SessionSummary",
+    "TurnLatencies",
+]
 
 Outcome: TypeAlias = Literal["closed", "lost", "expired", "slow_client", "shutdown", "failed"]
 """How a session ended."""
 
 FailedStage: TypeAlias = Literal["transcription", "image", "response"]
 """What an engine's failure cost the session."""
+
+McpTask: TypeAlias = Literal["list", "call"]
+McpOutcome: TypeAlias = Literal["done"] | McpFaultKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,9 @@ class Observer(Protocol):
     def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
         """A transcription, an image's text or a response could not be had from its engines."""
 
+    def mcp_ended(self, task: McpTask, outcome: McpOutcome) -> None:
+        """A list or call of an MCP server came to its end; one that was stopped has none."""
+
     def vad_failed(self, error: BaseException) -> None:
         """The detector began to fail; told again after it has worked."""
 
@@ -71,6 +87,7 @@ class NullObserver:
     def unknown_field(self, connection_id: str, path: str) -> None: ...
     def vad_batch(self, seconds: float, windows: int) -> None: ...
     def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None: ...
+    def mcp_ended(self, task: McpTask, outcome: McpOutcome) -> None: ...
     def vad_failed(self, error: BaseException) -> None: ...
     def noise_kept(self, error: BaseException | None) -> None: ...
     def fault(self, session_id: str, error: BaseException) -> None: ...

@@ -18,7 +18,7 @@ from antiphon.runtime.engines import Engines
 from antiphon.runtime.hearing import Hearing
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.image_checks import ImageChecks
-from antiphon.runtime.mcp_work import McpClient, McpWork
+from antiphon.runtime.mcp_work import McpClient, McpFact, McpWork
 from antiphon.runtime.observer import Observer, Outcome
 from antiphon.runtime.outbox import Outbox
 from antiphon.runtime.reading import Reading
@@ -88,7 +88,7 @@ class Orchestrator:
             batcher, self._listener, lambda: self.session.settings.audio.input, engines.noise_reducer, observer
         )
         credentials = Credentials()
-        self._mcp = McpWork(mcp, credentials, self._spawn, report=self._handle, limits=settings.limits)
+        self._mcp = McpWork(mcp, credentials, self._spawn, report=self._learn_of_mcp, limits=settings.limits)
         self._opened = TransportOpened(tuple(credentials.sealed_tools(tools, "session.tools")))
         self._reading = Reading(
             transport,
@@ -227,6 +227,10 @@ class Orchestrator:
 
     def _learn(self, fact: EngineFact) -> None:
         self._report.fact(fact, self.now)
+        self._handle(fact)
+
+    def _learn_of_mcp(self, fact: McpFact) -> None:
+        self._report.mcp_fact(fact)
         self._handle(fact)
 
     async def _keep_time(self) -> None:

@@ -4,6 +4,10 @@ from antiphon.core.inputs import (
     AudioProduced,
     GenerationEnded,
     ImageUnread,
+    McpCallFailed,
+    McpCallFinished,
+    McpListFailed,
+    McpToolsListed,
     TextProduced,
     TranscriptFailed,
     TranscriptProduced,
@@ -12,13 +16,14 @@ from antiphon.core.outputs import Emit, Output, StartResponse, TurnClosed
 from antiphon.protocol.server_events import Error, ResponseDone
 from antiphon.runtime.engine_work import EngineFact
 from antiphon.runtime.latency import TurnClock
+from antiphon.runtime.mcp_work import McpFact
 from antiphon.runtime.observer import Observer, Outcome, SessionSummary
 
 __all__ = ["SessionReport"]
 
 
 class SessionReport:
-    """Told of every engine's fact before the core, and of every order before it is performed."""
+    """Told of every fact of engines and MCP servers before the core, and of every order before it is performed."""
 
     def __init__(self, observer: Observer, session_id: str, connection_id: str) -> None:
         self._observer = observer
@@ -54,6 +59,17 @@ class SessionReport:
                 self._observer.engine_failed("image", fact.fault.kind)
             case GenerationEnded() if fact.fault is not None:
                 self._observer.engine_failed("response", fact.fault.kind)
+
+    def mcp_fact(self, fact: McpFact) -> None:
+        match fact:
+            case McpToolsListed():
+                self._observer.mcp_ended("list", "done")
+            case McpListFailed():
+                self._observer.mcp_ended("list", fact.fault.kind)
+            case McpCallFinished():
+                self._observer.mcp_ended("call", "done")
+            case McpCallFailed():
+                self._observer.mcp_ended("call", fact.fault.kind)
 
     def order(self, order: Output, now: float) -> None:
         match order:

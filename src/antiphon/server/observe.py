@@ -9,12 +9,13 @@ from typing import get_args
 
 from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
-from antiphon.runtime.observer import FailedStage, Outcome, SessionSummary, TurnLatencies
+from antiphon.runtime.observer import FailedStage, McpOutcome, McpTask, Outcome, SessionSummary, TurnLatencies
 from antiphon.runtime.sessions import Opening
 from antiphon.server.logs import escaped, log_line
 from antiphon.server.loop_lag import LAG_BUCKETS_S
 from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
 from antiphon.vocabulary.errors import EngineErrorKind
+from antiphon.vocabulary.mcp import McpFaultKind
 
 __all__ = ["ERROR_CODES", "ServerObserver"]
 
@@ -85,6 +86,11 @@ class ServerObserver:
             "antiphon_engine_failures_total",
             "Transcriptions, images and responses that the engines failed to give, by stage and kind.",
             {"stage": get_args(FailedStage), "kind": tuple(EngineErrorKind)},
+        )
+        self._mcp = registry.counter(
+            "antiphon_mcp_total",
+            "Lists and calls of MCP servers, by task and outcome.",
+            {"task": get_args(McpTask), "outcome": ("done", *get_args(McpFaultKind))},
         )
         self._vad_s = registry.histogram("antiphon_vad_batch_seconds", "Time of a VAD batch.", buckets=_VAD_BUCKETS_S)
         self._vad_windows = registry.counter("antiphon_vad_windows_total", "VAD windows computed.")
@@ -172,6 +178,9 @@ class ServerObserver:
 
     def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
         self._engine_failures.add(stage=stage, kind=kind.value)
+
+    def mcp_ended(self, task: McpTask, outcome: McpOutcome) -> None:
+        self._mcp.add(task=task, outcome=outcome)
 
     def vad_failed(self, error: BaseException) -> None:
         """The detector began to fail: nobody's speech is noticed until it works again."""

@@ -1,7 +1,7 @@
 // The Agents SDK for JavaScript, over the WebSocket transport.
 
 import assert from "node:assert/strict";
-import { tool } from "@openai/agents-core";
+import { hostedMcpTool, tool } from "@openai/agents-core";
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession } from "@openai/agents-realtime";
 import { askForACut, chunks, main, silence, tone, until } from "./reporting.mjs";
 
@@ -51,7 +51,7 @@ class Client {
   }
 }
 
-async function connected(address, scenario, config = {}, apiKey = "any") {
+async function connected(address, scenario, config = {}, apiKey = "any", others = []) {
   const calls = [];
   const tools = [["weather", "city", "sunny"], ["clock", "zone", "noon"]].map(([name, argument, output]) =>
     tool({
@@ -69,7 +69,7 @@ async function connected(address, scenario, config = {}, apiKey = "any") {
       },
     }),
   );
-  const agent = new RealtimeAgent({ name: "Guide", instructions: "Be kind.", tools });
+  const agent = new RealtimeAgent({ name: "Guide", instructions: "Be kind.", tools: [...tools, ...others] });
   const url = `${address.replace("http", "ws")}/realtime?model=gpt-realtime`;
   const transport = new OpenAIRealtimeWebSocket({ url });
   const session = new RealtimeSession(agent, { transport, model: "gpt-realtime", config, tracingDisabled: true });
@@ -234,6 +234,39 @@ async function clientSecret(address) {
   );
 }
 
+/** The tools of one server are called as they are, those of the other when the application has approved. */
+async function mcpTools(address) {
+  const server = { serverUrl: process.env.MCP_URL };
+  const tools = [
+    hostedMcpTool({ ...server, serverLabel: "forecasts", allowedTools: ["find"] }),
+    hostedMcpTool({ ...server, serverLabel: "texts", allowedTools: ["long"], requireApproval: "always" }),
+  ];
+  return connected(
+    address,
+    async (client) => {
+      const { session } = client;
+      const approvals = [];
+      session.on("tool_approval_requested", (_context, _agent, request) => {
+        approvals.push(request.approvalItem.rawItem.name);
+        session.approve(request.approvalItem);
+      });
+      const names = () => session.availableMcpTools.map((one) => one.name).toSorted();
+      await until(() => names().length === 2, "the tools of both servers");
+      assert.deepEqual(names(), ["find", "long"]);
+      session.sendMessage('call find {"city": "Bonn"}');
+      await client.untilSaid("The tool says: It rains in Bonn.");
+      session.sendMessage('call long {"size": 5}');
+      await client.untilSaid("The tool says: xxxxx");
+      assert.deepEqual(approvals, ["long"]);
+      client.assertSane();
+      return "find was called, and long when that was approved; both were answered";
+    },
+    { outputModalities: ["text"] },
+    "any",
+    tools,
+  );
+}
+
 await main({
   connect,
   configure,
@@ -245,4 +278,5 @@ await main({
   error,
   reconnect,
   client_secret: clientSecret,
+  mcp_tools: mcpTools,
 });

@@ -213,6 +213,29 @@ async function clientSecret(address) {
   return `${value.slice(0, 3)}... brought its session`;
 }
 
+async function mcpTools(address) {
+  const tool = { type: "mcp", server_label: "weather", server_url: process.env.MCP_URL, require_approval: "never" };
+  return connected(address, async (client) => {
+    await client.update({ tools: [tool], output_modalities: ["text"] });
+    await client.until("mcp_list_tools.completed");
+    client.ask('call find {"city": "Bonn"}');
+    const [call] = (await client.done()).output;
+    assert.deepEqual([call.type, call.server_label, call.output], ["mcp_call", "weather", "It rains in Bonn."]);
+    client.connection.send({ type: "response.create" });
+    const answer = (await client.done()).output[0].content[0].text;
+    assert.equal(answer, "The tool says: It rains in Bonn.");
+    await client.update({ tools: [{ ...tool, require_approval: "always" }] });
+    client.ask('call find {"city": "Ulm"}');
+    await client.done();
+    const items = client.events.filter((event) => event.type === "conversation.item.done").map((event) => event.item);
+    const request = items.find((item) => item.type === "mcp_approval_request");
+    const approval = { type: "mcp_approval_response", approval_request_id: request.id, approve: true };
+    client.connection.send({ type: "conversation.item.create", item: approval });
+    await client.until("response.mcp_call.completed");
+    return `find was called, and again when that was approved; ${answer}`;
+  });
+}
+
 await main({
   connect,
   configure,
@@ -225,4 +248,5 @@ await main({
   reconnect,
   transcription,
   client_secret: clientSecret,
+  mcp_tools: mcpTools,
 });

@@ -199,6 +199,35 @@ async def client_secret(address: str) -> str:
         return f"{secret.value[:3]}... brought its session"
 
 
+async def mcp_tools(address: str) -> str:
+    tool = {"type": "mcp", "server_label": "weather", "server_url": os.environ["MCP_URL"], "require_approval": "never"}
+    async with connected(address) as client:
+        await client.update(tools=[tool], output_modalities=["text"])
+        await client.until("mcp_list_tools.completed")
+        await client.ask('call find {"city": "Bonn"}')
+        (call,) = (await client.until("response.done")).response.output
+        assert (call.type, call.server_label, call.output) == ("mcp_call", "weather", "It rains in Bonn.")
+        assert client.count("response.mcp_call.completed") == 1
+        await client.connection.response.create()
+        answer = (await client.until("response.done")).response.output[0].content[0].text
+        assert answer == "The tool says: It rains in Bonn."
+        await client.update(tools=[{**tool, "require_approval": "always"}])
+        await client.ask('call find {"city": "Ulm"}')
+        await client.until("response.done")
+        items = [event.item for event in client.events if event.type == "conversation.item.done"]
+        (request,) = [item for item in items if item.type == "mcp_approval_request"]
+        await client.connection.conversation.item.create(
+            item={
+                "type": "mcp_approval_response",
+                "id": "answer_1",
+                "approval_request_id": request.id,
+                "approve": True,
+            }
+        )
+        await client.until("response.mcp_call.completed")
+        return f"find was called, and again when that was approved; {answer}"
+
+
 main(
     connect,
     configure,
@@ -211,4 +240,5 @@ main(
     reconnect,
     transcription,
     client_secret,
+    mcp_tools,
 )
