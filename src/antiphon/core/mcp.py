@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from antiphon.core.conversation import Conversation, Entry
-from antiphon.core.effects import Effects, sendable
+from antiphon.core.effects import Cause, Effects, sendable
 from antiphon.core.inputs import McpListFailed, McpToolsListed
 from antiphon.core.limits import Limits
 from antiphon.core.mcp_definitions import McpDefinition, defined_servers
@@ -37,6 +37,7 @@ _LEVELS_AROUND = 8
 class _Listing:
     definition: McpDefinition
     entry: Entry
+    cause: Cause | None
     running: bool = True
     failed: bool = False
     tools: tuple[McpToolInfo, ...] = ()
@@ -141,7 +142,7 @@ class Mcp:
         self._supersede(definition.label)
         item_id = self._effects.new_id("item")
         entry = Entry(McpListTools(id=item_id, server_label=definition.label, tools=[]), item_id)
-        self._listings[definition.label] = _Listing(definition, entry)
+        self._listings[definition.label] = _Listing(definition, entry, self._effects.cause)
         previous = self._conversation.add(entry)
         self._effects.emit(
             ConversationItemAdded(event_id=self._effects.event_id(), previous_item_id=previous, item=entry.item)
@@ -163,9 +164,10 @@ class Mcp:
         error = ProtocolError(
             "mcp_list_tools_failed",
             f"The tools of the MCP server '{listing.definition.label}' cannot be listed: {sendable(message)}",
+            event_id=listing.cause.event_id if listing.cause else None,
             type="server_error",
         )
-        self._effects.emit(error.as_event(self._effects.event_id()))
+        self._effects.emit(error.as_event(self._effects.event_id()), listing.cause.origin if listing.cause else None)
 
     def _emit_failed(self, listing: _Listing) -> None:
         self._effects.emit(McpListToolsFailed(event_id=self._effects.event_id(), item_id=listing.entry.id))

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from antiphon.core.config import SessionConfig
 from antiphon.core.conversation import Conversation
-from antiphon.core.effects import Effects, IdFactory, sendable
+from antiphon.core.effects import Cause, Effects, IdFactory, sendable
 from antiphon.core.hearing import Hearing
 from antiphon.core.idle import IdleTimer
 from antiphon.core.inputs import (
@@ -253,11 +253,15 @@ class Session:
                 assert_never(input)
 
     def _client_event_received(self, received: ClientEventReceived, now: float) -> None:
+        event_id = given(received.event.event_id, None)
+        self._effects.cause = Cause(event_id, received.origin)
         try:
             self._client_event(received.event, now)
         except ProtocolError as error:
-            error.event_id = given(received.event.event_id, None)
+            error.event_id = event_id
             self._refuse(error, received.origin)
+        finally:
+            self._effects.cause = None
 
     def _client_event(self, event: ClientEvent, now: float) -> None:  # noqa: C901 - a table, checked for completeness
         match event:
