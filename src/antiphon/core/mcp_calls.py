@@ -32,6 +32,7 @@ from antiphon.protocol.items import (
 from antiphon.protocol.server_events import (
     ConversationItemAdded,
     ConversationItemDone,
+    ResponseMcpCallArgumentsDelta,
     ResponseMcpCallArgumentsDone,
     ResponseMcpCallCompleted,
     ResponseMcpCallFailed,
@@ -76,6 +77,19 @@ class McpCalls:
         """By the id of the approval request."""
 
     # --- in a response ---------------------------------------------------------------------------------------------
+
+    def add(self, call: OpenMcpCall, arguments_delta: str) -> None:
+        call.pieces.append(arguments_delta)
+        self._effects.emit(
+            ResponseMcpCallArgumentsDelta(
+                event_id=self._effects.event_id(),
+                response_id=call.response_id,
+                item_id=call.entry.id,
+                output_index=call.output_index,
+                delta=arguments_delta,
+                obfuscation=self._effects.padding(arguments_delta),
+            )
+        )
 
     def begin(self, call: OpenMcpCall) -> None:
         """The arguments are complete: make the call, or ask whether it may be made."""

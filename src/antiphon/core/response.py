@@ -4,8 +4,7 @@ A response is *announced* (``response.created``), may *wait* for transcripts tha
 tools, *generates*, *calls* the MCP tools that it asked for, and is *closed* once.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
@@ -15,11 +14,12 @@ from antiphon.core.outputs import MeasureItem
 from antiphon.core.playout import Playback, Playout
 from antiphon.core.prompt import item_text
 from antiphon.core.response_input import OwnPrompt
+from antiphon.core.response_items import OpenCall, OpenMessage
 from antiphon.core.response_plan import ResponsePlan
 from antiphon.core.tool_offer import OfferedTool, ToolOffer
 from antiphon.core.usage import PromptSize, usage_of
 from antiphon.protocol.base import UNSET
-from antiphon.protocol.items import FunctionCall, Item, ItemStatus, McpCall, Message, OutputAudio, OutputText
+from antiphon.protocol.items import FunctionCall, Item, ItemStatus, McpCall, Message
 from antiphon.protocol.response import (
     Response,
     ResponseAudio,
@@ -31,27 +31,14 @@ from antiphon.protocol.response import (
     Usage,
 )
 from antiphon.protocol.server_events import (
-    AudioPart,
     ConversationItemAdded,
     ConversationItemDone,
     RateLimit,
     RateLimitsUpdated,
-    ResponseContentPartAdded,
-    ResponseContentPartDone,
     ResponseCreated,
     ResponseDone,
-    ResponseFunctionCallArgumentsDelta,
-    ResponseFunctionCallArgumentsDone,
-    ResponseMcpCallArgumentsDelta,
-    ResponseOutputAudioDelta,
-    ResponseOutputAudioDone,
-    ResponseOutputAudioTranscriptDelta,
-    ResponseOutputAudioTranscriptDone,
     ResponseOutputItemAdded,
     ResponseOutputItemDone,
-    ResponseOutputTextDelta,
-    ResponseOutputTextDone,
-    TextPart,
 )
 from antiphon.vocabulary.llm import TokenUsage
 
@@ -75,34 +62,6 @@ class Outcome:
         if self.status == "completed" or self.status == "in_progress":
             return None
         return StatusDetails(type=self.status, reason=self.reason or UNSET, error=self.error or UNSET)
-
-
-@dataclass(slots=True)
-class _OpenMessage:
-    entry: Entry
-    output_index: int
-    text_start: int
-    """Where its text begins in the text of the whole response."""
-    pieces: list[str] = field(default_factory=list)
-    length: int = 0
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-
-@dataclass(slots=True)
-class _OpenCall:
-    entry: Entry
-    output_index: int
-    call_id: str
-    name: str
-    pieces: list[str] = field(default_factory=list)
-    is_done: bool = False
-
-    @property
-    def arguments(self) -> str:
-        return "".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +102,8 @@ class ActiveResponse:
         self._effects = effects
         self._playback = playback
         self._mcp_calls = mcp_calls
-        self._output: list[_OpenMessage | _OpenCall | OpenMcpCall] = []
-        self._calls: dict[int, _OpenCall | OpenMcpCall] = {}
+        self._output: list[OpenMessage | OpenCall | OpenMcpCall] = []
+        self._calls: dict[int, OpenCall | OpenMcpCall] = {}
         self._generated: _Generated | None = None
         self.prompt_size = PromptSize()
         """What its prompt is made of, once it is asked for."""
@@ -165,7 +124,7 @@ class ActiveResponse:
     def ends_turn(self) -> bool:
         """Whether it said something to the user, and waits for nobody but them."""
         speaks = self._conversation is not None and bool(self._output)
-        return speaks and not any(isinstance(out, _OpenCall | OpenMcpCall) for out in self._output)
+        return speaks and not any(isinstance(out, OpenCall | OpenMcpCall) for out in self._output)
 
     @property
     def is_generating(self) -> bool:
@@ -199,23 +158,10 @@ class ActiveResponse:
         if not text:
             return
         last = self._output[-1] if self._output else None
-        message = last if isinstance(last, _OpenMessage) else self._open_message()
-        message.pieces.append(text)
-        message.length += len(text)
+        message = last if isinstance(last, OpenMessage) else self._open_message()
         self._text_length += len(text)
         self._chunks += 1
-        kind = ResponseOutputTextDelta if self.plan.modality == "text" else ResponseOutputAudioTranscriptDelta
-        self._effects.emit(
-            kind(
-                event_id=self._effects.event_id(),
-                response_id=self.id,
-                item_id=message.entry.id,
-                output_index=message.output_index,
-                content_index=0,
-                delta=text,
-                obfuscation=self._effects.padding(text),
-            )
-        )
+        message.add(text, self._effects)
 
     def add_call(self, index: int, name: str, arguments_delta: str) -> None:
         if self._calls and index not in self._calls and not self.plan.parallel_tool_calls:
@@ -223,31 +169,11 @@ class ActiveResponse:
         call = self._calls.get(index) or self._open_call(index, name)
         if not arguments_delta or call.is_done or (isinstance(call, OpenMcpCall) and call.has_begun):
             return
-        call.pieces.append(arguments_delta)
         self._chunks += 1
         if isinstance(call, OpenMcpCall):
-            self._effects.emit(
-                ResponseMcpCallArgumentsDelta(
-                    event_id=self._effects.event_id(),
-                    response_id=self.id,
-                    item_id=call.entry.id,
-                    output_index=call.output_index,
-                    delta=arguments_delta,
-                    obfuscation=self._effects.padding(arguments_delta),
-                )
-            )
-            return
-        self._effects.emit(
-            ResponseFunctionCallArgumentsDelta(
-                event_id=self._effects.event_id(),
-                response_id=self.id,
-                item_id=call.entry.id,
-                output_index=call.output_index,
-                call_id=call.call_id,
-                delta=arguments_delta,
-                obfuscation=self._effects.padding(arguments_delta),
-            )
-        )
+            self._mcp_calls.add(call, arguments_delta)
+        else:
+            call.add(arguments_delta, self._effects)
 
     def end_writing(self) -> None:
         """Its calls are complete: they can be answered while the speech goes on."""
@@ -270,48 +196,29 @@ class ActiveResponse:
         self._audio_samples += spoken.samples
         if self._conversation is not None:
             message.entry.keep_audio(0, spoken.audio, self.plan.format.type)
-        self._effects.emit(
-            ResponseOutputAudioDelta(
-                event_id=self._effects.event_id(),
-                response_id=self.id,
-                item_id=message.entry.id,
-                output_index=message.output_index,
-                content_index=0,
-                delta=spoken.audio,
-            )
-        )
+        message.speak(spoken.audio, self._effects)
         return message.entry
 
-    def _message_at(self, text_start: int) -> _OpenMessage | None:
-        messages = [out for out in self._output if isinstance(out, _OpenMessage)]
+    def _message_at(self, text_start: int) -> OpenMessage | None:
+        messages = [out for out in self._output if isinstance(out, OpenMessage)]
         return next((out for out in reversed(messages) if out.text_start <= text_start), None)
 
-    def _open_message(self) -> _OpenMessage:
+    def _open_message(self) -> OpenMessage:
         item_id = self._effects.new_id("item") if self._output else self.first_item_id
         item = Message(id=item_id, status="in_progress", role="assistant", content=[])
         entry = Entry(item, item_id, playout=Playout(self.plan.speed) if self.plan.modality == "audio" else None)
-        message = _OpenMessage(entry, len(self._output), self._text_length)
+        message = OpenMessage(entry, self.id, len(self._output), self.plan.modality, self._text_length)
         self._open(message)
-        part = TextPart(text="") if self.plan.modality == "text" else AudioPart(transcript="")
-        self._effects.emit(
-            ResponseContentPartAdded(
-                event_id=self._effects.event_id(),
-                response_id=self.id,
-                item_id=item_id,
-                output_index=message.output_index,
-                content_index=0,
-                part=part,
-            )
-        )
+        message.begin(self._effects)
         return message
 
-    def _open_call(self, index: int, name: str) -> _OpenCall | OpenMcpCall:
+    def _open_call(self, index: int, name: str) -> OpenCall | OpenMcpCall:
         item_id = self._effects.new_id("item") if self._output else self.first_item_id
         if (tool := self.offer.mcp.get(name)) is not None:
             return self._open_mcp_call(index, item_id, tool)
         call_id = self._effects.new_id("call")
         item = FunctionCall(id=item_id, status="in_progress", name=name, call_id=call_id, arguments="")
-        call = _OpenCall(Entry(item, item_id), len(self._output), call_id, name)
+        call = OpenCall(Entry(item, item_id), self.id, len(self._output), call_id, name)
         self._calls[index] = call
         self._open(call)
         return call
@@ -324,7 +231,7 @@ class ActiveResponse:
         self._open(call)
         return call
 
-    def _open(self, out: _OpenMessage | _OpenCall | OpenMcpCall) -> None:
+    def _open(self, out: OpenMessage | OpenCall | OpenMcpCall) -> None:
         self._output.append(out)
         self._effects.emit(
             ResponseOutputItemAdded(
@@ -350,7 +257,7 @@ class ActiveResponse:
         for out in self._output:
             if out.entry.playout is not None:
                 out.entry.playout.whole = whole
-            if not isinstance(out, OpenMcpCall) and not (isinstance(out, _OpenCall) and out.is_done):
+            if not isinstance(out, OpenMcpCall) and not (isinstance(out, OpenCall) and out.is_done):
                 self._close_item(out, status)
         for call in self._mcp():
             if call.has_begun:
@@ -378,11 +285,8 @@ class ActiveResponse:
         limit = RateLimit(name="tokens", limit=_UNLIMITED, remaining=_UNLIMITED, reset_seconds=0.0)
         self._effects.emit(RateLimitsUpdated(event_id=self._effects.event_id(), rate_limits=[limit]))
 
-    def _close_item(self, out: _OpenMessage | _OpenCall, status: ItemStatus) -> None:
-        if isinstance(out, _OpenMessage):
-            item: Item = self._finish_message(out, status)
-        else:
-            item = self._finish_call(out, status)
+    def _close_item(self, out: OpenMessage | OpenCall, status: ItemStatus) -> None:
+        item: Item = out.end(status, self._effects)
         out.entry.item = item
         if self._conversation is not None and self._conversation.get(out.entry.id) is out.entry:
             self._effects.order(MeasureItem(out.entry.id, item_text(out.entry)))
@@ -395,42 +299,6 @@ class ActiveResponse:
                 event_id=self._effects.event_id(), response_id=self.id, output_index=out.output_index, item=item
             )
         )
-
-    def _finish_message(self, out: _OpenMessage, status: ItemStatus) -> Message:
-        place: dict[str, Any] = {
-            "response_id": self.id,
-            "item_id": out.entry.id,
-            "output_index": out.output_index,
-            "content_index": 0,
-        }
-        text = out.text
-        effects = self._effects
-        if self.plan.modality == "text":
-            effects.emit(ResponseOutputTextDone(event_id=effects.event_id(), text=text, **place))
-            part: TextPart | AudioPart = TextPart(text=text)
-            content: OutputText | OutputAudio = OutputText(text=text)
-        else:
-            effects.emit(ResponseOutputAudioDone(event_id=effects.event_id(), **place))
-            effects.emit(ResponseOutputAudioTranscriptDone(event_id=effects.event_id(), transcript=text, **place))
-            part = AudioPart(transcript=text)
-            content = OutputAudio(transcript=text)
-        effects.emit(ResponseContentPartDone(event_id=effects.event_id(), part=part, **place))
-        return Message(id=out.entry.id, status=status, role="assistant", content=[content])
-
-    def _finish_call(self, out: _OpenCall, status: ItemStatus) -> FunctionCall:
-        arguments = out.arguments
-        self._effects.emit(
-            ResponseFunctionCallArgumentsDone(
-                event_id=self._effects.event_id(),
-                response_id=self.id,
-                item_id=out.entry.id,
-                output_index=out.output_index,
-                call_id=out.call_id,
-                name=out.name,
-                arguments=arguments,
-            )
-        )
-        return FunctionCall(id=out.entry.id, status=status, name=out.name, call_id=out.call_id, arguments=arguments)
 
     def _usage(self, counted: TokenUsage) -> Usage:
         """A response that was stopped or failed has no count: then the estimate, and a token for each piece."""
