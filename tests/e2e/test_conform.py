@@ -48,7 +48,10 @@ def test_a_certificate_that_nobody_vouches_for_is_accepted_on_demand_only(tmp_pa
     environment = {"XDG_STATE_HOME": str(tmp_path)}
     with running_server(["--engine", "scripted", "--tls-self-signed"], environment=environment) as server:
         only = ("--url", server.websocket_url, "--only", "handshake.bearer", "--only", "http.models")
-        assert conform(*only).returncode == 2
+        refused = conform(*only)
+        assert (refused.returncode, "--insecure" in refused.stderr) == (2, True)
+        without_tls = conform("--url", server.websocket_url.replace("wss", "ws", 1))
+        assert (without_tls.returncode, "wss://" in without_tls.stderr) == (2, True)
         assert conform(*only, "--insecure").returncode == 0
 
 

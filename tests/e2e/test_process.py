@@ -107,3 +107,14 @@ def test_the_banner_shouts_that_the_engines_are_scripted() -> None:
     with running_server(SCRIPTED) as server:
         assert any(line.startswith("!! SCRIPTED ENGINES") for line in server.lines)
         assert any("any key is accepted" in line for line in server.lines)
+
+
+def test_a_handshake_that_is_refused_is_one_line_of_the_log_and_no_error() -> None:
+    async def scenario(url: str) -> None:
+        with pytest.raises(websockets.InvalidStatus, match="401"):
+            await websockets.connect(url, additional_headers={"Authorization": "Bearer another-key"})
+
+    with running_server(SCRIPTED, environment={"ANTIPHON_API_KEYS": "a-key"}) as server:
+        asyncio.run(scenario(server.websocket_url))
+    told = [line for line in server.lines if "connection_refused" in line or " error " in line]
+    assert [("reason=invalid_api_key" in line, " error " in line) for line in told] == [(True, False)]

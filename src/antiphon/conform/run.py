@@ -1,6 +1,7 @@
 """Running the checks against a server."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -74,7 +75,18 @@ async def _knock(probe: Probe) -> None:
             f"{probe.target.url} answered the handshake with HTTP {refused.status}{hint}"
         ) from refused
     except RuleError as failure:
-        raise UnreachableError(f"no connection to {probe.target.url}: {failure.got}") from failure
+        raise UnreachableError(
+            f"no connection to {probe.target.url}: {failure.got}{_hint(probe, failure)}"
+        ) from failure
+
+
+def _hint(probe: Probe, failure: RuleError) -> str:
+    cause = failure.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return " (--insecure accepts any certificate)"
+    if isinstance(cause, websockets.InvalidMessage) and probe.target.tls is None:
+        return " (does it speak TLS? Then its address begins with wss://)"
+    return ""
 
 
 async def _result(check: Check, probe: Probe) -> Result:

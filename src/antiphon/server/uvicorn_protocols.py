@@ -11,6 +11,7 @@ What uvicorn 0.54 leaves open, and these classes close:
   us may read it differently. Here it gets 400.
 - A handshake that is none is answered with plain text; one that h11 can read and websockets cannot is not answered at
   all, and its connection stays for ever. Here both get an error in the API's shape.
+- A handshake that the application refuses is logged as an error of the application. Here it is none.
 - A message that breaks the rules is answered with a close frame and the connection cut, so that a peer that is still
   sending never reads the reason. Here what it sends is discarded until it is quiet, for ``close_timeout`` at most.
 - Frames are read, joined and decoded while the application is still looking at the handshake. Here nothing is read
@@ -339,6 +340,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # The close frame goes behind what a slow peer has not read yet, rather than waiting for it here.
             self.writable.set()
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
         if is_close:
             self._listen()
             self._go_on()
