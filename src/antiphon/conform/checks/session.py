@@ -5,7 +5,7 @@ import json
 import time
 from typing import Any
 
-from antiphon.conform.check import Need, RuleError, Rules, require
+from antiphon.conform.check import Level, Need, RuleError, Rules, require
 from antiphon.conform.connection import message
 from antiphon.conform.probe import Probe
 
@@ -304,7 +304,7 @@ async def type_stays(probe: Probe) -> None:
         await connection.refusal("session.update", session={"type": "transcription"})
 
 
-@RULES.check("refused-whole", "An update with one bad field changes nothing", _UPDATE)
+@RULES.check("refused-whole", "An update with one bad field changes nothing", _UPDATE, level=Level.RECOMMENDED)
 async def refused_whole(probe: Probe) -> None:
     async with probe.connect() as connection:
         await connection.refusal(
