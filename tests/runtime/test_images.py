@@ -11,11 +11,12 @@ from PIL import Image
 from antiphon.core.limits import Limits
 from antiphon.engines.errors import EngineError
 from antiphon.runtime.settings import RuntimeSettings
+from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, Delay, ScriptedImageReader, ScriptedLlm, Trouble
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import ImageContent, LlmCapabilities, LlmRequest, TextContent, UserMessage
 from tests.support.images import TINY, data_url, encoded, invoice, png_chunk, png_of
-from tests.support.runtime import Client, Noted, run_session
+from tests.support.runtime import Client, Noted, run_session, serving
 
 PNG = TINY["%png"]
 
@@ -102,6 +103,26 @@ def test_events_behind_an_image_are_handled_after_it() -> None:
         assert client.types(2) == ["conversation.item.added", "conversation.item.done", "input_audio_buffer.cleared"]
 
     run(scenario)
+
+
+def test_images_that_are_decoded_keep_no_other_session_waiting() -> None:
+    # Nothing large is decoded beside another large event, but images are not part of that.
+    settings = RuntimeSettings(decode_budget_bytes=1)
+    shown = image(data_url(png_of(3000, 3000, png_chunk(b"tEXt", bytes(64 * 1024)))))
+
+    async def main() -> None:
+        async with serving(settings=settings) as server:
+            client, other = await server.connect(), await server.connect()
+            show(client, *[shown] * 16)
+            other.append(bytes(96_000))
+            other.say("input_audio_buffer.clear")
+            await other.until("input_audio_buffer.cleared")
+            assert not client.of_type("conversation.item.added")
+            await client.until("conversation.item.added")
+            client.hang_up()
+            other.hang_up()
+
+    run_virtual(main())
 
 
 def test_a_model_that_sees_gets_the_very_url_and_its_detail() -> None:

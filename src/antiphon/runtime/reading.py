@@ -68,25 +68,31 @@ class Reading:
                 await asyncio.sleep(wait_s)
             if isinstance(frame, bytes):
                 self._report(ClientEventRefused(ProtocolError("invalid_event", _BINARY)))
-            elif len(frame) > _LARGE_FRAME:
+                continue
+            if len(frame) > _LARGE_FRAME:
                 async with self._decoding.hold(len(frame)):
-                    await self._take(frame)
+                    event = await self._take(frame)
             else:
-                await self._take(frame)
+                event = await self._take(frame)
+            # Images take long: neither the text of their event nor the others' share of decoding is kept meanwhile.
+            del frame
+            if event is not None:
+                await self._other(event)
 
-    async def _take(self, frame: str) -> None:
+    async def _take(self, frame: str) -> ClientEvent | None:
+        """Decode an event; None: it is dealt with."""
         try:
             decoded = self._decode(frame, strict=self._settings.strict, nesting=self._settings.limits.nesting)
         except ProtocolError as error:
             self._report(ClientEventRefused(error))
-            return
+            return None
         if decoded.unknown_fields:
             self._note(decoded.unknown_fields)
         event = decoded.event
         if isinstance(event, InputAudioBufferAppend):
             await self._append(event)
-        else:
-            await self._other(event)
+            return None
+        return event
 
     async def _append(self, event: InputAudioBufferAppend) -> None:
         try:
