@@ -33,9 +33,9 @@ _SCRIPTED = "scripted"
 @click.option("--verbose", "-v", is_flag=True, help="Also show what passed and what was skipped.")
 @click.option("--strict", is_flag=True, help="Count recommendations as rules.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.1), default=20.0, show_default=True, help="Seconds to wait for an answer."
+    "--timeout", type=click.FloatRange(0.1), default=20.0, show_default=True, help="Seconds to wait for an event."
 )
-@click.option("--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Checks at a time.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Checks at a time.")
 @click.option(
     "--speech",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -16,6 +16,8 @@ __all__ = ["Connection", "message"]
 
 _EVENTS_MAX = 20_000
 """More than any check makes a server send: then it does not stop by itself."""
+_ANSWER_TIMES = 6
+"""Times the patience for one event, for all events of an answer."""
 _FENCE_ASKED = "input_audio_buffer.clear"
 _FENCE = "input_audio_buffer.cleared"
 """Its answer shows that all sent before was dealt with; it changes nothing where no audio waits."""
@@ -84,14 +86,16 @@ class Connection:
     async def collect(self, type: str, *, errors: bool = False, **fields: Any) -> Events:
         """All events up to the first of this type with these fields.
 
-        An ``error`` on the way is a failure, unless ``errors``.
+        An ``error`` on the way is a failure, unless ``errors``. A slow answer may take its time while it goes on.
         """
         wanted = type + "".join(f", {name} {value!r}" for name, value in fields.items())
         events = Events()
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(self.timeout_s) as waiting:
+                end_s = asyncio.get_running_loop().time() + _ANSWER_TIMES * self.timeout_s
                 while True:
                     event = await self.next()
+                    waiting.reschedule(min(end_s, asyncio.get_running_loop().time() + self.timeout_s))
                     events.append(event)
                     if event.get("type") == type and all(event.get(name) == fields[name] for name in fields):
                         return events
