@@ -79,6 +79,15 @@ def test_in_a_picture_without_text_nothing_is_read(reader: RapidOcr) -> None:
     assert any("blue" in colour for colour in reading.colours)
 
 
+@pytest.mark.parametrize("size", [(4_000_000, 1), (1, 4_000_000)], ids=["wide", "tall"])
+def test_a_picture_that_is_hardly_more_than_a_line_costs_no_more_than_others(
+    reader: RapidOcr, size: tuple[int, int]
+) -> None:
+    image = ImageContent(data_url(encoded(Image.new("RGB", size, "white"))))
+    reading = asyncio.run(reader.read(image, context=CallContext("session", deadline_s=15)))
+    assert reading.lines == ()
+
+
 def test_a_long_page_is_read_to_its_end_each_line_once(reader: RapidOcr) -> None:
     page = Image.new("RGB", (900, 3_600), "white")
     draw = ImageDraw.Draw(page)

@@ -197,6 +197,9 @@ def _reduced(picture: "Image") -> Pixels:
     scale = 2.0 if min(width, height) < _SMALL_SIDE else 1.0
     scale *= min(1.0, (_DETECTED_PIXELS / (width * height * scale * scale)) ** 0.5)
     size = tuple(max(_STEP, round(side * scale / _STEP) * _STEP) for side in (width, height))
+    if size[0] * size[1] > 2 * _DETECTED_PIXELS:
+        # Hardly more than a line: its short side cannot shrink any more, so the long one has to.
+        size = tuple(min(side, _DETECTED_PIXELS // _STEP // _STEP * _STEP) for side in size)
     return np.ascontiguousarray(np.asarray(picture.resize(size))[:, :, ::-1])
 
 
