@@ -47,7 +47,7 @@ class RunningServer:
 
 def tools_server(stopped: asyncio.Event | None = None, begun: asyncio.Event | None = None) -> MCPServer:
     """Tools that work, fail, are slow and say too much; the events say of the slow one that it is called, cancelled."""
-    server = MCPServer("tools")
+    server = MCPServer("tools", log_level="CRITICAL")
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     def find(city: str) -> str:
@@ -128,6 +128,7 @@ async def running_app(app: Any, tls: ssl.SSLContext | None = None) -> AsyncItera
     config = uvicorn.Config(
         noting,
         log_config=None,
+        log_level="critical",
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=0,
