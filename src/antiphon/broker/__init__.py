@@ -1,0 +1,1 @@
+"""The endpoint that an application puts between its browsers and a Realtime server."""
