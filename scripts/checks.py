@@ -46,7 +46,7 @@ def static() -> Result:
 
 def unit() -> Result:
     """Everything that needs no server process and no embedded engine."""
-    return pytest("unit", "not e2e and not engines and not clients")
+    return pytest("unit", "not e2e and not engines and not clients and not browser")
 
 
 def engines() -> Result:
