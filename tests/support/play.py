@@ -7,11 +7,16 @@ from typing import Any
 
 from antiphon.core.inputs import (
     AudioBudgetChanged,
+    ControlAttached,
+    ControlDetached,
     ItemMeasured,
     McpCallFailed,
     McpCallFinished,
     McpListFailed,
     McpToolsListed,
+    PlayoutCleared,
+    PlayoutEnded,
+    PlayoutStarted,
     WritingEnded,
 )
 from antiphon.vocabulary.llm import TokenUsage
@@ -61,6 +66,15 @@ class Play:
 
     def _sideband(self, number: int) -> None:
         self.world.client("conversation.item.retrieve", {"item_id": self._item(number, "ghost")}, origin=1)
+
+    def _control(self, attached: bool) -> None:
+        self.driver.do(ControlAttached(1) if attached else ControlDetached(1))
+
+    def _unasked(self, number: int) -> None:
+        """Word on the playout of what was never played."""
+        place = ("resp_ghost", self._item(number, "ghost"))
+        for fact in (PlayoutStarted(*place), PlayoutEnded(*place, 480), PlayoutCleared(*place, 480, 10)):
+            self.driver.do(fact)
 
     def _wire(self, event: dict[str, Any], number: int) -> None:
         """An event of any content, about something that is there."""

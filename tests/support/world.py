@@ -234,7 +234,7 @@ class World:
         if event["type"] == "error":
             assert answering == (event["error"]["event_id"], emitted.origin), f"an error that nobody caused: {event}"
             return
-        assert emitted.origin is None
+        assert emitted.origin == (0 if event["type"] == "session.created" else None)
         self._responses.event(event)
         self._items.event(event)
 

@@ -53,6 +53,9 @@ class SessionConfig:
     """Whether there is an image reader, for a model that does not see."""
     prompts: StoredPrompts | None = None
     """Those that clients may refer to; None: references are kept and have no effect."""
+    paced: bool = False
+    """Whether the transport plays the session's audio in real time, and tells what of it was heard: a call. Its audio
+    then goes out as ``PlayAudio`` and never as an event."""
 
 
 def realtime_session(

@@ -23,6 +23,8 @@ __all__ = [
     "AudioReceived",
     "ClientEventReceived",
     "ClientEventRefused",
+    "ControlAttached",
+    "ControlDetached",
     "GenerationEnded",
     "ImageRead",
     "ImageUnread",
@@ -33,6 +35,9 @@ __all__ = [
     "McpListFailed",
     "McpToolsListed",
     "Origin",
+    "PlayoutCleared",
+    "PlayoutEnded",
+    "PlayoutStarted",
     "SpeechProbability",
     "TextProduced",
     "ToolCallProduced",
@@ -61,6 +66,18 @@ class TransportOpened:
 @dataclass(frozen=True, slots=True)
 class TransportClosed:
     clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAttached:
+    """A sideband came to the session. It is told of everything from now on, and of nothing before."""
+
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ControlDetached:
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +193,37 @@ class GenerationEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """The first packet of an item's audio left. Told once for an item."""
+
+    response_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutEnded:
+    """All that was given of an item has left. Told again where more is given later."""
+
+    response_id: str
+    item_id: str
+    sent_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutCleared:
+    """What ``ClearPlayout`` took out of an item, told before any other fact.
+
+    One for each item that had audio still to leave, also where none had left.
+    """
+
+    response_id: str
+    item_id: str
+    sent_samples: int
+    heard_ms: int
+    """What the listener is taken to have heard of it: what left, without what was still on its way."""
+
+
+@dataclass(frozen=True, slots=True)
 class McpToolsListed:
     item_id: str
     tools: tuple[McpToolInfo, ...]
@@ -209,6 +257,8 @@ class AudioBudgetChanged:
 Input: TypeAlias = (
     TransportOpened
     | TransportClosed
+    | ControlAttached
+    | ControlDetached
     | ClientEventReceived
     | ClientEventRefused
     | AudioReceived
@@ -223,6 +273,9 @@ Input: TypeAlias = (
     | WritingEnded
     | AudioProduced
     | GenerationEnded
+    | PlayoutStarted
+    | PlayoutEnded
+    | PlayoutCleared
     | McpToolsListed
     | McpListFailed
     | McpCallFinished

@@ -13,6 +13,7 @@ from antiphon.vocabulary.speech import SttOptions
 
 __all__ = [
     "CallMcpTool",
+    "ClearPlayout",
     "CloseSession",
     "Emit",
     "EndTranscription",
@@ -20,6 +21,7 @@ __all__ = [
     "ListMcpTools",
     "MeasureItem",
     "Output",
+    "PlayAudio",
     "ReadImage",
     "SpeechOrder",
     "StartResponse",
@@ -113,6 +115,23 @@ class StopResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayAudio:
+    """Play more of an item, after all that is to be played already. Only where the transport paces playout."""
+
+    response_id: str
+    item_id: str
+    pcm: bytes
+    """s16le mono at ``INPUT_HZ``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearPlayout:
+    """Nothing more of these responses is to be heard: what has not left is dropped, and told by ``PlayoutCleared``."""
+
+    response_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ListMcpTools:
     """Ask a server for its tools, for the item that will hold them."""
 
@@ -172,6 +191,8 @@ Output: TypeAlias = (
     | StopReading
     | StartResponse
     | StopResponse
+    | PlayAudio
+    | ClearPlayout
     | ListMcpTools
     | CallMcpTool
     | StopMcp

@@ -18,6 +18,8 @@ from antiphon.core.inputs import (
     AudioReceived,
     ClientEventReceived,
     ClientEventRefused,
+    ControlAttached,
+    ControlDetached,
     GenerationEnded,
     ImageRead,
     ImageUnread,
@@ -27,6 +29,9 @@ from antiphon.core.inputs import (
     McpCallFinished,
     McpListFailed,
     McpToolsListed,
+    PlayoutCleared,
+    PlayoutEnded,
+    PlayoutStarted,
     SpeechProbability,
     TextProduced,
     ToolCallProduced,
@@ -219,6 +224,8 @@ class Session:
             case GenerationEnded():
                 self._responses.ended(input)
                 self._items.keep_within_limit()
+            case PlayoutStarted() | PlayoutEnded() | PlayoutCleared():
+                pass
             case McpToolsListed():
                 self._mcp.listed(input)
             case McpListFailed():
@@ -244,9 +251,11 @@ class Session:
                 self._items.shed_audio()
                 self._turns.trim()
             case TransportOpened():
-                self._effects.emit(SessionCreated(event_id=self._effects.event_id(), session=self.settings))
+                self._effects.emit(SessionCreated(event_id=self._effects.event_id(), session=self.settings), 0)
                 self._mcp.use_for_session(self._mcp.defined(input.tools, "session.tools"))
                 self._items.keep_within_limit()
+            case ControlAttached() | ControlDetached():
+                pass  # it reads along and is told what the client is told
             case TransportClosed():
                 self._close(1000, "")
             case _:

@@ -6,7 +6,17 @@ from typing import Any
 
 from antiphon.core.config import SessionConfig
 from antiphon.core.inputs import AudioBudgetChanged, Input, TransportClosed, TransportOpened
-from antiphon.core.outputs import CallMcpTool, CloseSession, Emit, ListMcpTools, Output, StopMcp, TurnClosed
+from antiphon.core.outputs import (
+    CallMcpTool,
+    ClearPlayout,
+    CloseSession,
+    Emit,
+    ListMcpTools,
+    Output,
+    PlayAudio,
+    StopMcp,
+    TurnClosed,
+)
 from antiphon.core.session import Session
 from antiphon.protocol.beta.dialect import BetaDialect
 from antiphon.protocol.errors import ProtocolError
@@ -258,6 +268,8 @@ class Orchestrator:
                 self._emit(output)
             case TurnClosed():
                 pass  # it is for the report only
+            case PlayAudio() | ClearPlayout():
+                pass  # only where the transport paces playout
             case CloseSession():
                 clean = self._lost is None or self._lost.clean
                 self._end("expired" if output.code == _EXPIRED else "closed" if clean else "lost", output)
