@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent.parent
 def requirements() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["local"]]
+    local = [name for name in extras["local"] if not name.startswith("antiphon[")]
+    return [*project["dependencies"], *local, *extras["webrtc"]]
 
 
 @pytest.mark.network
