@@ -4,6 +4,7 @@ import base64
 import builtins
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.protocol.session_config import (
@@ -15,6 +16,7 @@ from antiphon.protocol.session_config import (
     TranscriptionAudioUpdate,
     TranscriptionSessionUpdate,
 )
+from antiphon.server import client_secrets
 from antiphon.server.client_secrets import ClientSecrets, is_client_secret
 from antiphon.server.errors import ApiError
 
@@ -43,6 +45,12 @@ def _refusal(secrets: ClientSecrets, value: str) -> ApiError:
     return caught.value
 
 
+def _session(secrets: ClientSecrets, value: str) -> SessionUpdateBody:
+    opened = secrets.read(value)
+    assert opened is not None
+    return opened.session
+
+
 def _opens(secrets: ClientSecrets, value: str) -> bool:
     try:
         return secrets.read(value) is not None
@@ -54,8 +62,8 @@ def _opens(secrets: ClientSecrets, value: str) -> bool:
 def test_a_secret_gives_back_what_it_binds(session: SessionUpdateBody) -> None:
     secrets = ClientSecrets(now=Clock())
     secret = secrets.make(session, 60)
-    assert secrets.read(secret.value) == session
-    assert secrets.read(secret.value) == session  # as often as wanted
+    assert _session(secrets, secret.value) == session
+    assert _session(secrets, secret.value) == session  # as often as wanted
     assert secret.expires_at == 1_060
 
 
@@ -82,7 +90,7 @@ def test_a_secret_ends_when_it_says() -> None:
     secrets = ClientSecrets(now=clock)
     secret = secrets.make(SMALL, 60)
     clock.now = secret.expires_at - 0.01
-    assert secrets.read(secret.value) == SMALL
+    assert _session(secrets, secret.value) == SMALL
     clock.now = float(secret.expires_at)
     assert "expired" in _refusal(secrets, secret.value).message
 
@@ -113,7 +121,7 @@ def test_a_secret_with_something_added_or_cut_off_opens_nothing() -> None:
 
 def test_any_process_with_the_key_accepts_a_secret_and_no_other_does() -> None:
     secret = ClientSecrets([OLD]).make(SMALL, 60)
-    assert ClientSecrets([OLD]).read(secret.value) == SMALL
+    assert _session(ClientSecrets([OLD]), secret.value) == SMALL
     _refusal(ClientSecrets([NEW]), secret.value)
     _refusal(ClientSecrets(), secret.value)
 
@@ -121,9 +129,9 @@ def test_any_process_with_the_key_accepts_a_secret_and_no_other_does() -> None:
 def test_keys_rotate() -> None:
     old = ClientSecrets([OLD]).make(SMALL, 60)
     both = ClientSecrets([NEW, OLD])
-    assert both.read(old.value) == SMALL
+    assert _session(both, old.value) == SMALL
     new = both.make(SMALL, 60)
-    assert ClientSecrets([NEW]).read(new.value) == SMALL
+    assert _session(ClientSecrets([NEW]), new.value) == SMALL
     _refusal(ClientSecrets([OLD]), new.value)
 
 
@@ -140,10 +148,10 @@ def test_kept_sessions_are_bounded_in_bytes_and_give_way_when_they_expire() -> N
     with pytest.raises(ApiError) as caught:
         secrets.make(session, 60)
     assert (caught.value.status, caught.value.code) == (429, "rate_limit_exceeded")
-    assert secrets.read(made[0].value) == session  # nothing was forgotten for it
-    assert secrets.read(secrets.make(SMALL, 60).value) == SMALL
+    assert _session(secrets, made[0].value) == session  # nothing was forgotten for it
+    assert _session(secrets, secrets.make(SMALL, 60).value) == SMALL
     clock.now += 61
-    assert secrets.read(secrets.make(session, 60).value) == session
+    assert _session(secrets, secrets.make(session, 60).value) == session
 
 
 def test_kept_sessions_are_bounded_in_number() -> None:
@@ -154,6 +162,31 @@ def test_kept_sessions_are_bounded_in_number() -> None:
     with pytest.raises(ApiError) as caught:
         secrets.make(session, 60)
     assert caught.value.status == 429
+
+
+@pytest.mark.parametrize("session", [SMALL, LARGE])
+def test_a_secret_tells_who_made_it_and_where(session: SessionUpdateBody) -> None:
+    secrets = ClientSecrets()
+    opened = secrets.read(secrets.make(session, 60, owner="an-id", beta=True).value)
+    assert opened is not None
+    assert (opened.session, opened.owner, opened.beta) == (session, "an-id", True)
+
+
+def test_a_secret_without_an_owner_in_it_is_nobodys_in_particular(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OlderClaims(msgspec.Struct, frozen=True, array_like=True):
+        expires_at: int
+        session: SessionUpdateBody | None = None
+        reference: bytes | None = None
+
+    def older_claims(expires_at: int, session: SessionUpdateBody | None = None, **newer: Any) -> OlderClaims:
+        return OlderClaims(expires_at, session)
+
+    with monkeypatch.context() as older:
+        older.setattr(client_secrets, "_Claims", older_claims)
+        value = ClientSecrets([OLD]).make(SMALL, 60).value
+    opened = ClientSecrets([OLD]).read(value)
+    assert opened is not None
+    assert (opened.session, opened.owner, opened.beta) == (SMALL, "", False)
 
 
 def test_without_its_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

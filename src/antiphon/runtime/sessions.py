@@ -12,7 +12,7 @@ from antiphon.core.mcp_definitions import defined_servers
 from antiphon.core.session_update import updated_session
 from antiphon.core.stored_prompts import update_with_prompt
 from antiphon.engines.base import CallContext, Prefills
-from antiphon.protocol.base import given
+from antiphon.protocol.base import UNSET, given
 from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject, SessionUpdateBody, Tool
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.credentials import Credentials
@@ -44,6 +44,8 @@ class Opening:
     connection_id: str
     bound: SessionUpdateBody | None = field(default=None, repr=False)
     """What the client's secret says of the session, of the same kind; applied before anything that the client sends."""
+    asked: SessionUpdateBody | None = field(default=None, repr=False)
+    """What the client says of it when it asks for the session, of the same kind; applied after ``bound``."""
     beta: bool = False
     """Whether the client asked for the beta's events."""
     safety_hash: str | None = None
@@ -143,7 +145,7 @@ class Sessions:
             images=self._images,
             connection_id=opening.connection_id,
             beta=opening.beta,
-            tools=() if opening.bound is None else _tools(self._with_prompt(opening.bound)),
+            tools=self._tools(opening),
             mcp=self._mcp,
             recorder=open_recorder(settings.record_dir, config.session.id, with_audio=settings.record_audio),
         )
@@ -179,9 +181,9 @@ class Sessions:
         return True
 
     def new_session(
-        self, kind: Literal["realtime", "transcription"], model: str, bound: SessionUpdateBody | None = None
+        self, kind: Literal["realtime", "transcription"], model: str, *updates: SessionUpdateBody | None
     ) -> SessionObject:
-        """A session as it begins, with an id of its own. Raises ``ProtocolError`` where ``bound`` is refused."""
+        """A session as it begins, with an id of its own. Raises ``ProtocolError`` where an update is refused."""
         now = int(time.time())
         limits = self._settings.limits
         session: SessionObject
@@ -197,25 +199,38 @@ class Sessions:
                 max_s=limits.session_max_s,
                 instructions=self._settings.instructions,
             )
-        if bound is None:
-            return session
-        bound = self._with_prompt(bound)
-        # Nobody is there to be told of them when the session begins.
-        tools = _tools(bound)
-        defined_servers(tools, {}, limits, "session.tools")
-        Credentials().sealed_tools(tools, "session.tools")
-        return updated_session(session, bound, limits, voice_frozen=False)
+        for update in updates:
+            if update is not None:
+                session = self._begun_with(session, update)
+        return session
 
-    def _with_prompt(self, bound: SessionUpdateBody) -> SessionUpdateBody:
+    def _begun_with(self, session: SessionObject, update: SessionUpdateBody) -> SessionObject:
+        limits = self._settings.limits
+        if isinstance(update, RealtimeSessionUpdate):
+            update = self._with_prompt(update)
+            # Nobody is there to be told of them when the session begins.
+            tools = given(update.tools, [])
+            defined_servers(tools, {}, limits, "session.tools")
+            Credentials().sealed_tools(tools, "session.tools")
+        return updated_session(session, update, limits, voice_frozen=False)
+
+    def _tools(self, opening: Opening) -> Sequence[Tool]:
+        """Those with which the session begins, what is secret in them included."""
+        tools: Sequence[Tool] = ()
+        for update in (opening.bound, opening.asked):
+            if isinstance(update, RealtimeSessionUpdate):
+                named = self._with_prompt(update).tools
+                tools = tools if named is UNSET else named or ()
+        return tools
+
+    def _with_prompt(self, update: RealtimeSessionUpdate) -> RealtimeSessionUpdate:
         """With what the prompt says that it refers to. Raises ``ProtocolError``."""
-        if isinstance(bound, RealtimeSessionUpdate):
-            return update_with_prompt(bound, self._settings.prompts, self._settings.limits)
-        return bound
+        return update_with_prompt(update, self._settings.prompts, self._settings.limits)
 
     def _config(self, opening: Opening) -> SessionConfig:
         engines = self._engines
         return SessionConfig(
-            self.new_session(opening.kind, opening.model, opening.bound),
+            self.new_session(opening.kind, opening.model, opening.bound, opening.asked),
             int(time.time()),
             capabilities=engines.llm.capabilities,
             partials=self._settings.partials,
@@ -235,10 +250,6 @@ class Sessions:
                 for orchestrator in list(self._running):
                     orchestrator.set_audio_budget(budget)
             self._limited = over
-
-
-def _tools(bound: SessionUpdateBody) -> Sequence[Tool]:
-    return given(bound.tools, []) if isinstance(bound, RealtimeSessionUpdate) else ()
 
 
 def _fitted(settings: RuntimeSettings, engines: Engines) -> RuntimeSettings:

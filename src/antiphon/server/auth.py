@@ -13,10 +13,19 @@ from antiphon.server.client_secrets import is_client_secret
 from antiphon.server.errors import ApiError
 from antiphon.server.hosts import is_loopback, split_host
 
-__all__ = ["REALTIME_SUBPROTOCOL", "Keyring", "PresentedKey", "is_local_request", "presented_key", "require_key"]
+__all__ = [
+    "REALTIME_SUBPROTOCOL",
+    "Keyring",
+    "PresentedKey",
+    "digest_of",
+    "is_local_request",
+    "presented_key",
+    "require_key",
+]
 
 REALTIME_SUBPROTOCOL = "realtime"
 _KEY_SUBPROTOCOL = "openai-insecure-api-key."
+_OWNER_DIGITS = 32
 _SENT_FOR_OTHERS = (
     "forwarded",
     "x-forwarded-for",
@@ -45,20 +54,26 @@ class Keyring:
 
     def __init__(self, keys: Iterable[str]) -> None:
         # Digests are of one length, so a comparison takes the same time whatever the key is.
-        self._digests = tuple(_digest(key) for key in keys)
+        self._digests = tuple(digest_of(key) for key in keys)
 
     @property
     def is_open(self) -> bool:
         return not self._digests
 
     def accepts(self, key: str | None) -> bool:
+        return self.owner(key) is not None
+
+    def owner(self, key: str | None) -> str | None:
+        """The id of an accepted key, from which the key cannot be told; "" where the ring is open, None: refused."""
         if self.is_open:
-            return True
+            return ""
         if key is None:
-            return False
-        digest = _digest(key)
+            return None
+        digest = digest_of(key)
         # Every key is compared, whichever matches: the time tells nothing.
-        return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0
+        if not sum([hmac.compare_digest(digest, known) for known in self._digests]):
+            return None
+        return hmac.digest(digest, b"antiphon: owner of client secrets and calls", "sha256").hex()[:_OWNER_DIGITS]
 
 
 def presented_key(headers: Headers, subprotocols: Sequence[str] = ()) -> PresentedKey:
@@ -73,13 +88,14 @@ def presented_key(headers: Headers, subprotocols: Sequence[str] = ()) -> Present
     return PresentedKey(None, "nowhere")
 
 
-def require_key(keyring: Keyring, presented: PresentedKey) -> None:
-    """Raise the API's 401 unless the key is accepted. The message never repeats the key.
+def require_key(keyring: Keyring, presented: PresentedKey) -> str:
+    """The key's owner. Raises the API's 401 unless the key is accepted; the message never repeats the key.
 
     A client secret is not: it opens sessions and nothing else, even where no key is asked for.
     """
-    if keyring.accepts(presented.key) and not (keyring.is_open and is_client_secret(presented.key)):
-        return
+    owner = keyring.owner(presented.key)
+    if owner is not None and not (keyring.is_open and is_client_secret(presented.key)):
+        return owner
     message = (
         "You didn't provide an API key: send it as 'Authorization: Bearer <key>'."
         if presented.key is None
@@ -101,5 +117,6 @@ def is_local_request(connection: HTTPConnection) -> bool:
     )
 
 
-def _digest(key: str) -> bytes:
+def digest_of(key: str) -> bytes:
+    """What a key or secret is remembered by."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

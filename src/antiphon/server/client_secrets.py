@@ -23,7 +23,7 @@ from antiphon.server.errors import ApiError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-__all__ = ["SIGNING_KEY_MIN_CHARS", "ClientSecrets", "is_client_secret"]
+__all__ = ["SIGNING_KEY_MIN_CHARS", "ClientSecrets", "OpenedSecret", "is_client_secret"]
 
 SIGNING_KEY_MIN_CHARS = 32
 
@@ -49,6 +49,19 @@ class _Claims(msgspec.Struct, frozen=True, array_like=True):
     expires_at: int
     session: SessionUpdateBody | None = None
     reference: bytes | None = None
+    owner: str = ""
+    beta: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSecret:
+    """What a secret says."""
+
+    session: SessionUpdateBody
+    owner: str = ""
+    """The id of the API key that made it, which is not the key; empty where none was asked for."""
+    beta: bool = False
+    """Whether it was made at an address of the beta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +100,22 @@ class ClientSecrets:
         self._store = _Store()
         self._now = now
 
-    def make(self, session: SessionUpdateBody, lifetime_s: int) -> ClientSecret:
+    def make(self, session: SessionUpdateBody, lifetime_s: int, *, owner: str = "", beta: bool = False) -> ClientSecret:
         """A secret for sessions that begin as ``session`` says. Raises ``ApiError``."""
         cipher = self._signing.cipher()
         now = int(self._now())
         expires_at = now + lifetime_s
-        claims = msgspec.msgpack.encode(_Claims(expires_at, session))
+        claims = msgspec.msgpack.encode(_Claims(expires_at, session, owner=owner, beta=beta))
         if len(claims) > _CLAIMS_MAX_BYTES:
             reference = self._store.put(msgspec.msgpack.encode(session), expires_at, now)
-            claims = msgspec.msgpack.encode(_Claims(expires_at, reference=reference))
+            claims = msgspec.msgpack.encode(_Claims(expires_at, reference=reference, owner=owner, beta=beta))
         head = _VERSION + self._signing.id
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = head + nonce + cipher.encrypt(nonce, claims, head)
         return ClientSecret(value=_PREFIX + _encoded(sealed), expires_at=expires_at)
 
-    def read(self, key: str | None) -> SessionUpdateBody | None:
-        """What the secret binds; None for what is no client secret at all.
+    def read(self, key: str | None) -> OpenedSecret | None:
+        """What the secret says; None for what is no client secret at all.
 
         Raises ``ApiError`` for one that is not valid, without repeating it.
         """
@@ -116,11 +129,11 @@ class ClientSecrets:
         if self._now() >= claims.expires_at:
             raise _refused("The client secret has expired.")
         if claims.session is not None:
-            return claims.session
+            return OpenedSecret(claims.session, claims.owner, claims.beta)
         stored = self._store.get(claims.reference or b"")
         if stored is None:
             raise _refused("The client secret is not known to this server any more.")
-        return _SESSION.decode(stored)
+        return OpenedSecret(_SESSION.decode(stored), claims.owner, claims.beta)
 
 
 class _Store:

@@ -31,14 +31,14 @@ _BETA_LIFETIME_S: Final = 60
 
 
 async def create_client_secret(request: Request) -> Response:
-    context = _authenticated(request)
+    context, owner = _authenticated(request)
     body = await read_body(request, ClientSecretRequest)
     bound = body.session or RealtimeSessionUpdate()
     if isinstance(bound, RealtimeSessionUpdate) and not bound.model:
         bound = structs.replace(bound, model=body.model)
     session = _effective(context, bound)
     lifetime_s = given(body.expires_after, ExpiresAfter(seconds=given(body.ttl, 600))).seconds
-    secret = context.secrets.make(bound, lifetime_s)
+    secret = context.secrets.make(bound, lifetime_s, owner=owner)
     return _answer(
         encode_body(
             ClientSecretResponse(
@@ -49,27 +49,27 @@ async def create_client_secret(request: Request) -> Response:
 
 
 async def create_session(request: Request) -> Response:
-    context = _authenticated(request)
+    context, owner = _authenticated(request)
     body = await read_body(request, BetaSessionUpdate)
     bound = session_update(body)
     session = _effective(context, bound, flat=True)
     temperature = given(body.temperature, DEFAULT_TEMPERATURE)
-    secret = context.secrets.make(bound, _BETA_LIFETIME_S)
+    secret = context.secrets.make(bound, _BETA_LIFETIME_S, owner=owner, beta=True)
     return _answer(encode_body(beta_session(session, temperature=temperature, client_secret=secret)))
 
 
 async def create_transcription_session(request: Request) -> Response:
-    context = _authenticated(request)
+    context, owner = _authenticated(request)
     bound = transcription_update(await read_body(request, BetaTranscriptionSessionUpdate))
     session = _effective(context, bound, flat=True)
-    secret = context.secrets.make(bound, _BETA_LIFETIME_S)
+    secret = context.secrets.make(bound, _BETA_LIFETIME_S, owner=owner, beta=True)
     return _answer(encode_body(beta_session(session, client_secret=secret)))
 
 
-def _authenticated(request: Request) -> Context:
+def _authenticated(request: Request) -> tuple[Context, str]:
+    """What the parts share, and who asks."""
     context = context_of(request)
-    require_key(context.keyring, presented_key(request.headers))
-    return context
+    return context, require_key(context.keyring, presented_key(request.headers))
 
 
 def _effective(context: Context, bound: SessionUpdateBody, *, flat: bool = False) -> SessionObject:
