@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from antiphon import __version__
-from antiphon.server.hosts import display_host
 from antiphon.server.models import DEFAULT_MODEL
 from antiphon.server.settings import Settings
+from antiphon.web.hosts import display_host
 
 __all__ = ["banner"]
 

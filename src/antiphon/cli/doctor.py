@@ -16,9 +16,9 @@ from antiphon.cli.flags import is_scripted, nested, settings_flags
 from antiphon.engines.registry import EngineKind
 from antiphon.server.certificates import certificate_of, tls_context
 from antiphon.server.engines import EnginePlan, plan_engines
-from antiphon.server.hosts import is_loopback
 from antiphon.server.listen import bind
 from antiphon.server.settings import Settings, SettingsError, load_settings
+from antiphon.web.hosts import is_loopback
 from antiphon.weights import State, cache
 
 __all__ = ["Finding", "doctor"]

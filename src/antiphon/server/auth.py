@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from antiphon.server.client_secrets import is_client_secret
 from antiphon.server.errors import ApiError
-from antiphon.server.hosts import is_loopback, split_host
+from antiphon.web.local import is_from_this_machine
 
 __all__ = [
     "REALTIME_SUBPROTOCOL",
@@ -26,16 +26,6 @@ __all__ = [
 REALTIME_SUBPROTOCOL = "realtime"
 _KEY_SUBPROTOCOL = "openai-insecure-api-key."
 _OWNER_DIGITS = 32
-_SENT_FOR_OTHERS = (
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "via",
-    "origin",
-)
-"""Headers of a proxy that passes a request on, or of a browser that acts for some page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +96,7 @@ def require_key(keyring: Keyring, presented: PresentedKey) -> str:
 
 def is_local_request(connection: HTTPConnection) -> bool:
     """Whether a request comes from this machine itself, not through a proxy or for a web page on it."""
-    client = connection.client
-    host = split_host(connection.headers.get("host", ""))
-    return (
-        client is not None
-        and is_loopback(client.host)
-        and host is not None
-        and is_loopback(host[0])
-        and not any(name in connection.headers for name in _SENT_FOR_OTHERS)
-    )
+    return "origin" not in connection.headers and is_from_this_machine(connection)
 
 
 def digest_of(key: str) -> bytes:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from antiphon.server.hosts import is_wildcard
 from antiphon.server.settings import Settings, SettingsError
+from antiphon.web.hosts import is_wildcard
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
+
+from antiphon.web.errors import ApiError, error_response
 
 __all__ = ["ApiError", "error_response", "exception_handlers"]
 
@@ -17,38 +18,6 @@ _BY_STATUS: Mapping[int, tuple[str, str, str]] = {
     413: ("invalid_request_error", "request_too_large", "The request's body is too large."),
 }
 _UNEXPECTED = ("server_error", "internal_error", "The server had an error while processing the request.")
-
-
-class ApiError(Exception):
-    """A refused HTTP request or WebSocket handshake."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str | None = None,
-        param: str | None = None,
-        type: str = "invalid_request_error",
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.code = code
-        self.param = param
-        self.type = type
-        self.headers = headers or {}
-
-
-def error_response(error: ApiError) -> Response:
-    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    return Response(
-        msgspec.json.encode({"error": body}),
-        status_code=error.status,
-        headers=dict(error.headers),
-        media_type="application/json",
-    )
 
 
 def exception_handlers() -> dict[int | type[Exception], ExceptionHandler]:

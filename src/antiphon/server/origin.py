@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.server.errors import ApiError, error_response
-from antiphon.server.hosts import is_loopback, normal_origin, split_host
 from antiphon.server.logs import escaped
+from antiphon.web.hosts import is_loopback, normal_origin, split_host
 
 __all__ = ["BrowserRules", "OriginPolicy"]
 

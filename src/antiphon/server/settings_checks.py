@@ -9,8 +9,8 @@ from antiphon.core.limits import Limits
 from antiphon.core.mcp_urls import allowed_host
 from antiphon.engines.registry import EngineKind
 from antiphon.server.client_secrets import SIGNING_KEY_MIN_CHARS
-from antiphon.server.hosts import is_loopback, is_origin, points_at
 from antiphon.server.prompts import PromptsError, read_prompts
+from antiphon.web.hosts import is_loopback, is_origin, points_at
 
 if TYPE_CHECKING:
     from antiphon.server.settings import Settings

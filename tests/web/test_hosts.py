@@ -1,6 +1,6 @@
 import pytest
 
-from antiphon.server.hosts import is_loopback, normal_origin, split_host
+from antiphon.web.hosts import is_loopback, normal_origin, split_host
 
 
 @pytest.mark.parametrize(
