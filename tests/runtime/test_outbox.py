@@ -13,7 +13,7 @@ from antiphon.testing.clock import run_virtual
 class Wire:
     """A connection that takes ``bytes_per_s``, or nothing while it is shut."""
 
-    paces_playout = False
+    media = None
 
     def __init__(self, bytes_per_s: float = 1e12) -> None:
         self.bytes_per_s = bytes_per_s

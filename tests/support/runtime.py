@@ -19,9 +19,10 @@ from antiphon.protocol.session_config import SessionUpdateBody
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.mcp_work import McpClient
 from antiphon.runtime.observer import FailedStage, McpOutcome, McpTask, Observer, SessionSummary, TurnLatencies
+from antiphon.runtime.session_handle import SessionHandle
 from antiphon.runtime.sessions import Opening, Sessions
 from antiphon.runtime.settings import RuntimeSettings
-from antiphon.runtime.transport import TransportClosedError
+from antiphon.runtime.transport import CallMedia, TransportClosedError
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedVad
 from antiphon.testing.wire import assert_valid_server_event
@@ -90,7 +91,7 @@ class Noted:
 class Client:
     """A client and its connection. It is the ``Transport`` that the session sees, and the test's way to speak to it."""
 
-    paces_playout = False
+    media: CallMedia | None = None
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -220,6 +221,9 @@ class Server:
         self._tasks = tasks
         self.tasks: list[asyncio.Task[None]] = []
         """Of the sessions, in the order of their beginning."""
+        self.handles: list[SessionHandle] = []
+        """Of the sessions, too."""
+        self.sidebands: list[asyncio.Task[None]] = []
 
     async def connect(
         self,
@@ -241,11 +245,20 @@ class Server:
 
         async def serve() -> None:
             with admission:
-                await self.sessions.serve(client, opening)
+                await self.sessions.serve(client, opening, self.handles.append)
 
         self.tasks.append(self._tasks.create_task(serve(), name=opening.connection_id))
+        await asyncio.sleep(0)
         if ready:
             await client.until("session.created")
+        return client
+
+    async def attach(self, client: Client | None = None, *, session: int = 0, beta: bool = False) -> Client:
+        """A sideband of a session, by its number."""
+        client = client or Client()
+        attaching = self.handles[session].attach(client, connection_id=f"sideband {len(self.sidebands)}", beta=beta)
+        self.sidebands.append(self._tasks.create_task(attaching))
+        await asyncio.sleep(0)
         return client
 
     async def all_ended(self) -> None:

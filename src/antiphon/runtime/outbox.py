@@ -3,9 +3,6 @@
 import asyncio
 from collections import deque
 
-from antiphon.protocol.beta.dialect import BetaDialect
-from antiphon.protocol.codec import encode_server_event
-from antiphon.protocol.server_events import ServerEvent
 from antiphon.runtime.transport import Transport
 
 __all__ = ["Outbox"]
@@ -15,35 +12,32 @@ _STALLED_S = 5.0
 
 
 class Outbox:
-    def __init__(self, transport: Transport, max_bytes: int, dialect: BetaDialect | None = None) -> None:
-        """``dialect``: what the client speaks, where that is not today's API."""
+    def __init__(self, transport: Transport, max_bytes: int) -> None:
         self._transport = transport
         self._max_bytes = max_bytes
-        self._dialect = dialect
         self._frames: deque[bytes] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
         self._taken = asyncio.Event()
         self._stalled = False
         self._ended = False
+        self.reached = asyncio.Event()
+        """Set once the client has taken anything."""
 
     @property
     def full(self) -> bool:
         """More waits than a client may leave unread."""
         return self._bytes > self._max_bytes
 
-    def post(self, event: ServerEvent) -> None:
-        """Put an event, in the client's dialect."""
-        if self._dialect is None:
-            self.put(encode_server_event(event))
-        else:
-            for frame in self._dialect.encode(event):
-                self.put(frame)
-
     def put(self, frame: bytes) -> None:
         self._frames.append(frame)
         self._bytes += len(frame)
         self._ready.set()
+
+    def forget(self) -> None:
+        """Nothing that waits is sent, but for what is being sent already."""
+        self._bytes -= sum(map(len, self._frames))
+        self._frames.clear()
 
     async def room(self) -> None:
         """Wait until no more than half of what may wait does, for as long as the client reads at all."""
@@ -70,6 +64,7 @@ class Outbox:
                 await self._transport.send([frame])
                 self._bytes -= len(frame)
                 self._stalled = False
+                self.reached.set()
                 self._taken.set()
             if self._ended:
                 return

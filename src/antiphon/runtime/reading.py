@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import count
 
-from antiphon.core.inputs import ClientEventReceived, ClientEventRefused
+from antiphon.core.inputs import ClientEventReceived, ClientEventRefused, Origin
 from antiphon.protocol.base import given
 from antiphon.protocol.beta.dialect import BetaDialect
 from antiphon.protocol.client_events import ClientEvent, InputAudioBufferAppend
@@ -41,12 +41,14 @@ class Reading:
         sealed: Callable[[ClientEvent], ClientEvent],
         unknown_field: Callable[[str], None],
         dialect: BetaDialect | None = None,
+        origin: Origin = 0,
     ) -> None:
         """``sealed`` takes what is secret out of an event; ``unknown_field`` is told each name once, at most 64.
 
-        ``dialect``: what the client speaks, where that is not today's API.
+        ``origin``: the connection's number. ``dialect``: what the client speaks, where that is not today's API.
         """
         self._decode = decode_client_event if dialect is None else dialect.decode
+        self._origin = origin
         self._transport = transport
         self._hearing = hearing
         self._images = images
@@ -67,7 +69,7 @@ class Reading:
             if wait_s or number % _AT_A_STRETCH == 0:
                 await asyncio.sleep(wait_s)
             if isinstance(frame, bytes):
-                self._report(ClientEventRefused(ProtocolError("invalid_event", _BINARY)))
+                self._report(ClientEventRefused(ProtocolError("invalid_event", _BINARY), self._origin))
                 continue
             if len(frame) > _LARGE_FRAME:
                 async with self._decoding.hold(len(frame)):
@@ -84,7 +86,7 @@ class Reading:
         try:
             decoded = self._decode(frame, strict=self._settings.strict, nesting=self._settings.limits.nesting)
         except ProtocolError as error:
-            self._report(ClientEventRefused(error))
+            self._report(ClientEventRefused(error, self._origin))
             return None
         if decoded.unknown_fields:
             self._note(decoded.unknown_fields)
@@ -108,11 +110,11 @@ class Reading:
         except ProtocolError as error:
             self._refuse(event, error)
         else:
-            self._report(ClientEventReceived(sealed))
+            self._report(ClientEventReceived(sealed, self._origin))
 
     def _refuse(self, event: ClientEvent, error: ProtocolError) -> None:
         error.event_id = given(event.event_id, None)
-        self._report(ClientEventRefused(error))
+        self._report(ClientEventRefused(error, self._origin))
 
     def _note(self, paths: tuple[str, ...]) -> None:
         for path in paths:

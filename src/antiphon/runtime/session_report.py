@@ -42,8 +42,8 @@ class SessionReport:
     def fault(self, bug: BaseException) -> None:
         self._observer.fault(self._session_id, bug)
 
-    def unknown_field(self, path: str) -> None:
-        self._observer.unknown_field(self._connection_id, path)
+    def unknown_field(self, connection_id: str, path: str) -> None:
+        self._observer.unknown_field(connection_id, path)
 
     def fact(self, fact: EngineFact, now: float) -> None:
         match fact:

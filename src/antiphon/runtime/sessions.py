@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from antiphon.runtime.mcp_work import McpClient
 from antiphon.runtime.observer import Observer
 from antiphon.runtime.orchestrator import Orchestrator
 from antiphon.runtime.recorder import open_recorder
+from antiphon.runtime.session_handle import SessionHandle
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import Transport
 from antiphon.runtime.vad_batch import VadBatcher
@@ -130,8 +131,16 @@ class Sessions:
         finally:
             self._images.close()
 
-    async def serve(self, transport: Transport, opening: Opening) -> None:
-        """One admitted session, to its end. Never raises for a fault of the session."""
+    async def serve(
+        self,
+        transport: Transport,
+        opening: Opening,
+        started: Callable[[SessionHandle], None] = lambda _: None,
+    ) -> None:
+        """One admitted session, to its end. Never raises for a fault of the session.
+
+        ``started`` is given what others need to reach it, before anything happens in it.
+        """
         config = self._config(opening)
         settings = self._settings
         orchestrator = Orchestrator(
@@ -153,6 +162,7 @@ class Sessions:
         assert task is not None
         self._running[orchestrator] = task
         try:
+            started(SessionHandle(orchestrator))
             await orchestrator.run()
         finally:
             del self._running[orchestrator]

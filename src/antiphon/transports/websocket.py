@@ -21,8 +21,8 @@ class WebSocketTransport:
         self._socket = socket
 
     @property
-    def paces_playout(self) -> bool:
-        return False
+    def media(self) -> None:
+        return None
 
     async def receive(self) -> str | bytes:
         try:
