@@ -3,10 +3,12 @@
 ::
 
     > response.create response.metadata={"a": "b"}    a client event; dotted keys, values as JSON or a bare word
+    >1 response.cancel                                the same, of a sideband
     < response.created response.id=$r                 the next event; only the named fields are compared
+    <1 error error.code=invalid_value                 the same, for that sideband only (<0: for the client only)
     ! StartResponse response_id=$r prompt=["user: hi"]  the next order
     << text opens                                     a block of blocks.toml: several such lines
-    . text $r Hello there.                            a fact (see ``_FACTS``)
+    . text $r Hello there.                            a fact (see ``script_facts.py``)
     @ 31.5                                            it is now 31.5 s
     # anything                                        a comment
 
@@ -21,21 +23,10 @@ import dataclasses
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from antiphon.core.inputs import (
-    AudioBudgetChanged,
-    ItemMeasured,
-    McpCallFailed,
-    McpCallFinished,
-    McpListFailed,
-    McpToolsListed,
-    TranscriptProduced,
-    TransportClosed,
-    WritingEnded,
-)
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import Emit, FeedTranscription, Output, StartResponse
 from antiphon.vocabulary.llm import (
@@ -46,14 +37,12 @@ from antiphon.vocabulary.llm import (
     LlmCapabilities,
     NamedTool,
     SystemMessage,
-    TokenUsage,
     ToolMessage,
     UserContent,
     UserMessage,
 )
-from antiphon.vocabulary.mcp import McpFault, McpToolInfo
-from antiphon.vocabulary.speech import SttUsage, Transcript, WordLogprob
 from tests.support.images import TINY
+from tests.support.script_facts import FACTS
 from tests.support.session import Driver, config, payload_of
 
 __all__ = ["SCENARIOS", "Scenario", "play", "prompt_line", "scenarios"]
@@ -138,18 +127,18 @@ class _Player:
         return self.driver
 
     def _step(self, mark: str, rest: str) -> None:
-        if mark in ("<", "!"):
+        if mark[0] in "<!":
             self._expect(mark, rest)
             return
         self._assert_all_expected()
         if mark == "@":
             self.driver.now = float(rest)
-        elif mark == ">":
+        elif mark[0] == ">":
             name, fields = _parsed(self._with_ids(rest))
-            self.driver.send_text(json.dumps({"type": name, **_nested(fields)}))
+            self.driver.send_text(json.dumps({"type": name, **_nested(fields)}), int(mark[1:] or 0))
         elif mark == ".":
             name, _, arguments = self._with_ids(rest).partition(" ")
-            _FACTS[name](self.driver, arguments.strip())
+            FACTS[name](self.driver, arguments.strip())
         else:
             raise AssertionError(f"a line begins with one of > < << ! . @ #, not {mark}")
         self._waiting = list(_joined(out for out in self.driver.take() if type(out).__name__ not in self._quiet))
@@ -165,7 +154,9 @@ class _Player:
         described = _described(output)
         view = payload_of(output.event) if isinstance(output, Emit) else _view(output)
         actual = view["type"] if isinstance(output, Emit) else type(output).__name__
-        assert (mark == "<") == isinstance(output, Emit), f"came instead:\n{described}"
+        assert (mark[0] == "<") == isinstance(output, Emit), f"came instead:\n{described}"
+        if isinstance(output, Emit) and mark != "<":
+            assert output.origin == int(mark[1:]), f"it goes to {output.origin}:\n{described}"
         assert actual == name, f"came instead:\n{described}"
         for path, wanted in fields.items():
             found = _at(view, path)
@@ -292,6 +283,8 @@ def _view(output: Output) -> dict[str, Any]:
 def _view_of_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"bytes": len(value)}
+    if isinstance(value, tuple):
+        return list(value)
     return dict(value) if isinstance(value, Mapping) else json.loads(json.dumps(dataclasses.asdict(value)))
 
 
@@ -337,152 +330,3 @@ def _words(part: UserContent) -> str:
             return f"<{len(part.pcm) // 48} ms of audio>"
         case _:
             return part.text
-
-
-# --- facts ---------------------------------------------------------------------------------------------------------
-
-
-def _split(arguments: str, count: int) -> list[str]:
-    """``count`` words; the last one takes the rest of the line."""
-    return (arguments.split(None, count - 1) + [""] * count)[:count]
-
-
-def _ms(text: str) -> int:
-    return int(text.removesuffix("ms"))
-
-
-def _text(driver: Driver, arguments: str) -> None:
-    response_id, text = _split(arguments, 2)
-    driver.text(response_id, _unquoted(text))
-
-
-def _unquoted(text: str) -> str:
-    """Words as they stand, or a JSON string where spaces at an end count."""
-    return json.loads(text) if text.startswith('"') else text
-
-
-def _call(driver: Driver, arguments: str) -> None:
-    response_id, index, name, delta = _split(arguments, 4)
-    driver.call(response_id, int(index), name, delta)
-
-
-def _spoken(driver: Driver, arguments: str) -> None:
-    response_id, length, span = _split(arguments, 3)
-    start, end = span.split(":")
-    driver.spoken(response_id, _ms(length), int(start), int(end))
-
-
-def _ended(driver: Driver, arguments: str) -> None:
-    response_id, reason, *counts = arguments.split()
-    usage = TokenUsage(*map(int, counts))
-    driver.ended(response_id, reason, usage)  # type: ignore[arg-type]
-
-
-def _broke(driver: Driver, arguments: str) -> None:
-    response_id, kind, message = _split(arguments, 3)
-    driver.broke(response_id, kind, message)
-
-
-def _transcript(driver: Driver, arguments: str) -> None:
-    place, text = _split(arguments, 2)
-    item_id, index = _place(place)
-    driver.transcript(item_id, _unquoted(text), index=index)
-
-
-def _partial(driver: Driver, arguments: str) -> None:
-    place, text = _split(arguments, 2)
-    item_id, index = _place(place)
-    driver.transcript(item_id, _unquoted(text), index=index, final=False)
-
-
-def _detailed(driver: Driver, arguments: str) -> None:
-    place, text = _split(arguments, 2)
-    item_id, index = _place(place)
-    fields = json.loads(text)
-    fields["logprobs"] = tuple(WordLogprob(*word) for word in fields.get("logprobs", ()))
-    fields["usage"] = SttUsage(*fields["usage"]) if "usage" in fields else None
-    driver.do(TranscriptProduced(item_id, index, Transcript(is_final=True, **fields)))
-
-
-def _unheard(driver: Driver, arguments: str) -> None:
-    place, kind = _split(arguments, 2)
-    item_id, index = _place(place)
-    driver.transcript_failed(item_id, kind, index=index)
-
-
-def _place(text: str) -> tuple[str, int]:
-    item_id, _, index = text.partition("/")
-    return item_id, int(index or 0)
-
-
-def _read(driver: Driver, arguments: str) -> None:
-    place, text = _split(arguments, 2)
-    item_id, index = _place(place)
-    driver.image(item_id, _unquoted(text), index=index)
-
-
-def _unread(driver: Driver, arguments: str) -> None:
-    place, kind = _split(arguments, 2)
-    item_id, index = _place(place)
-    driver.image_unread(item_id, kind, index=index)
-
-
-def _measured(driver: Driver, arguments: str) -> None:
-    item_id, tokens = arguments.split()
-    driver.do(ItemMeasured(item_id, int(tokens)))
-
-
-def _listed(driver: Driver, arguments: str) -> None:
-    item_id, tools = _split(arguments, 2)
-    driver.do(McpToolsListed(item_id, tuple(McpToolInfo(**tool) for tool in json.loads(tools))))
-
-
-def _unlisted(driver: Driver, arguments: str) -> None:
-    item_id, message = _split(arguments, 2)
-    driver.do(McpListFailed(item_id, McpFault("http", message, 503)))
-
-
-def _called(driver: Driver, arguments: str) -> None:
-    item_id, output = _split(arguments, 2)
-    driver.do(McpCallFinished(item_id, output))
-
-
-def _uncalled(driver: Driver, arguments: str) -> None:
-    item_id, kind, code, message = _split(arguments, 4)
-    driver.do(McpCallFailed(item_id, McpFault(kind, message, int(code))))  # type: ignore[arg-type]
-
-
-_FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
-    "open": lambda driver, _: driver.open(),
-    "close": lambda driver, _: driver.do(TransportClosed(clean=True)),
-    "tick": lambda driver, _: driver.tick(),
-    "audio": lambda driver, ms: driver.audio(_ms(ms)),
-    "speech": lambda driver, ms: driver.speech(_ms(ms)),
-    "silence": lambda driver, ms: driver.silence(_ms(ms)),
-    "budget": lambda driver, size: driver.do(AudioBudgetChanged(int(size))),
-    "text": _text,
-    "call": _call,
-    "spoken": _spoken,
-    "wrote": lambda driver, response_id: driver.do(WritingEnded(response_id)),
-    "ended": _ended,
-    "broke": _broke,
-    "transcript": _transcript,
-    "partial": _partial,
-    "detailed": _detailed,
-    "unheard": _unheard,
-    "read": _read,
-    "unread": _unread,
-    "measured": _measured,
-    "listed": _listed,
-    "unlisted": _unlisted,
-    "called": _called,
-    "uncalled": _uncalled,
-}
-"""``audio 500ms`` · ``speech 320ms`` (with the detector's word) · ``silence 512ms`` · ``text $r words`` ·
-``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
-``wrote $r`` · ``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` ·
-``unheard $item KIND`` ·
-``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
-``detailed $item {"text": .., "language": .., "logprobs": [[TOKEN, LOGPROB]], "usage": [TEXT, AUDIO, OUTPUT]}`` ·
-``measured $item TOKENS`` · ``listed $item [TOOLS]`` · ``unlisted $item message`` · ``called $item output`` ·
-``uncalled $item KIND CODE message`` · ``budget BYTES`` · ``tick`` · ``open`` · ``close``"""

@@ -74,6 +74,7 @@ def config(
     partials: bool = True,
     reads_images: bool = False,
     prompts: Mapping[str, Any] | None = None,
+    paced: bool = False,
 ) -> SessionConfig:
     """A session's configuration; ``session`` is merged as a ``session.update`` would be.
 
@@ -89,7 +90,8 @@ def config(
         update = decode_client_event(json.dumps({"type": "session.update", "session": {"type": kind, **session}})).event
         assert isinstance(update, SessionUpdate)
         settings = updated_session(settings, update.session, Limits(), voice_frozen=False)
-    return SessionConfig(settings, 1_000, capabilities or LlmCapabilities(), partials, reads_images, _stored(prompts))
+    capabilities = capabilities or LlmCapabilities()
+    return SessionConfig(settings, 1_000, capabilities, partials, reads_images, _stored(prompts), paced)
 
 
 def _stored(prompts: Mapping[str, Any] | None) -> StoredPrompts | None:

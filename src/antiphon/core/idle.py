@@ -1,7 +1,7 @@
 """The idle time-out: where the user says nothing for long after an answer, the model speaks again."""
 
 from antiphon.core.effects import Effects
-from antiphon.core.playout import Playback
+from antiphon.core.output_audio import OutputAudio
 from antiphon.core.settings import Settings
 from antiphon.protocol.session_config import ServerVad
 
@@ -14,10 +14,10 @@ class IdleTimer:
     Once it has run out it stands still until the next answer.
     """
 
-    def __init__(self, effects: Effects, settings: Settings, playback: Playback) -> None:
+    def __init__(self, effects: Effects, settings: Settings, output_audio: OutputAudio) -> None:
         self._effects = effects
         self._settings = settings
-        self._playback = playback
+        self._output_audio = output_audio
         self._started_s: float | None = None
         self._end_sample = 0
         self.from_sample = 0
@@ -48,4 +48,4 @@ class IdleTimer:
             self.from_sample = end_sample
 
     def _runs_from(self, started_s: float) -> float:
-        return max(started_s, self._playback.ends_s)
+        return max(started_s, self._output_audio.ends_s)

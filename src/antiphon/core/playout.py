@@ -2,7 +2,8 @@
 
 Without a paced transport the core knows only what was *sent*, and the clock: audio is played in real time from when it
 was sent, one piece after the other. That bounds what can have been heard; what was heard is what the client's
-``truncate`` says.
+``truncate`` says. A paced transport says when an item began and ended, and how far it was where it was cut; between
+these the clock counts.
 """
 
 import unicodedata
@@ -54,16 +55,25 @@ class Playout:
     _spans: list[_Span] = field(default_factory=list)
     _stretches: list[_Stretch] = field(default_factory=list)
 
-    def sent(self, samples: int, text_start: int, text_end: int, starts_s: float = 0.0) -> None:
-        """``samples`` more were sent, to be played from ``starts_s``; they speak the characters ``text_start:text_end``
-        of the item."""
-        if not self._stretches or starts_s > self.ends_s + _GAP_S:
+    def sent(self, samples: int, text_start: int, text_end: int, starts_s: float | None = 0.0) -> None:
+        """``samples`` more were sent, to be played from ``starts_s`` (None: behind what was sent before, or once it has
+        begun); they speak the characters ``text_start:text_end`` of the item."""
+        if starts_s is not None and (not self._stretches or starts_s > self.ends_s + _GAP_S):
             self._stretches.append(_Stretch(starts_s, self.sent_samples))
         self.sent_samples += samples
         last = self._spans[-1] if self._spans else None
         if last and (last.text_start, last.text_end) == (text_start, text_end):
             self._spans.pop()
         self._spans.append(_Span(self.sent_samples, text_start, text_end))
+
+    def began(self, now: float) -> None:
+        """Its first sample is played now."""
+        if not self._stretches:
+            self._stretches.append(_Stretch(now, 0))
+
+    def ended(self, now: float) -> None:
+        """All that was sent so far has been played."""
+        self._stretches.append(_Stretch(now, self.sent_samples))
 
     @property
     def ends_s(self) -> float:

@@ -10,8 +10,9 @@ from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Effects
 from antiphon.core.inputs import AudioProduced
 from antiphon.core.mcp_calls import McpCalls, OpenMcpCall
+from antiphon.core.output_audio import OutputAudio
 from antiphon.core.outputs import MeasureItem
-from antiphon.core.playout import Playback, Playout
+from antiphon.core.playout import Playout
 from antiphon.core.prompt import item_text
 from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_items import OpenCall, OpenMessage
@@ -83,7 +84,7 @@ class ActiveResponse:
         conversation: Conversation | None,
         conversation_id: str,
         effects: Effects,
-        playback: Playback,
+        output_audio: OutputAudio,
         mcp_calls: McpCalls,
     ) -> None:
         """``prompt``: the items as they were when it was asked for; ``conversation`` None: out of band."""
@@ -100,7 +101,7 @@ class ActiveResponse:
         self._conversation = conversation
         self._conversation_id = conversation_id if conversation is not None else None
         self._effects = effects
-        self._playback = playback
+        self._output_audio = output_audio
         self._mcp_calls = mcp_calls
         self._output: list[OpenMessage | OpenCall | OpenMcpCall] = []
         self._calls: dict[int, OpenCall | OpenMcpCall] = {}
@@ -186,17 +187,20 @@ class ActiveResponse:
                 self._close_item(call, "completed")
 
     def add_audio(self, spoken: AudioProduced) -> Entry | None:
-        """Send speech. Returns the entry that grew; None if no message speaks that text."""
+        """Give speech to whoever plays it. Returns the entry that grew; None if no message speaks that text."""
         message = self._message_at(spoken.text_start)
         if message is None or message.entry.playout is None:
             return None
         start = min(max(0, spoken.text_start - message.text_start), message.length)
         end = min(max(0, spoken.text_end - message.text_start), message.length)
-        self._playback.play(message.entry.playout, spoken.samples, start, end, self._effects.now)
+        for earlier in self._output[: message.output_index]:
+            if earlier.entry.playout is not None:
+                earlier.entry.playout.whole = True
+        in_conversation = self._conversation is not None
+        self._output_audio.play(message, spoken, start, end, in_conversation=in_conversation)
         self._audio_samples += spoken.samples
-        if self._conversation is not None:
-            message.entry.keep_audio(0, spoken.audio, self.plan.format.type)
-        message.speak(spoken.audio, self._effects)
+        if in_conversation:
+            message.entry.keep_audio(0, spoken.audio, self._output_audio.format_of(self.plan.format.type))
         return message.entry
 
     def _message_at(self, text_start: int) -> OpenMessage | None:
@@ -284,6 +288,7 @@ class ActiveResponse:
         )
         limit = RateLimit(name="tokens", limit=_UNLIMITED, remaining=_UNLIMITED, reset_seconds=0.0)
         self._effects.emit(RateLimitsUpdated(event_id=self._effects.event_id(), rate_limits=[limit]))
+        self._output_audio.finished(self.id)
 
     def _close_item(self, out: OpenMessage | OpenCall, status: ItemStatus) -> None:
         item: Item = out.end(status, self._effects)

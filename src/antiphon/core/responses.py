@@ -17,8 +17,8 @@ from antiphon.core.inputs import GenerationEnded
 from antiphon.core.limits import Limits
 from antiphon.core.mcp import Mcp
 from antiphon.core.mcp_calls import McpCalls
+from antiphon.core.output_audio import OutputAudio
 from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
-from antiphon.core.playout import Playback
 from antiphon.core.prompt import messages_of
 from antiphon.core.response import ActiveResponse, Outcome
 from antiphon.core.response_input import OwnPrompt
@@ -63,11 +63,10 @@ class Responses:
         conversation: Conversation,
         hearing: Hearing,
         seeing: Seeing,
-        playback: Playback,
+        output_audio: OutputAudio,
         idle: IdleTimer,
         limits: Limits,
         capabilities: LlmCapabilities,
-        conversation_id: str,
         mcp: Mcp,
         mcp_calls: McpCalls,
     ) -> None:
@@ -75,9 +74,9 @@ class Responses:
         self._conversation = conversation
         self._hearing = hearing
         self._seeing = seeing
-        self._playback = playback
+        self._output_audio = output_audio
         self._idle = idle
-        self.conversation_id = conversation_id
+        self.conversation_id = effects.new_id("conv")
         self._limits = limits
         self._capabilities = capabilities
         self._mcp = mcp
@@ -87,8 +86,8 @@ class Responses:
         self._automatic: _Automatic | None = None
         self._waiting: ResponsePlan | None = None
         """What is to begin once the default response has been spoken."""
-        self._truncated_away: str | None = None
-        """The response that the latest truncation stopped, until it is cancelled or another one begins."""
+        self._cut_off: set[str] = set()
+        """Responses that the client stopped without cancelling them, until it does or another one begins."""
         self.user_speaks = False
         """Set by the session: between ``speech_started`` and the end of that turn."""
 
@@ -168,9 +167,9 @@ class Responses:
 
     def cancel(self, response_id: str | None) -> None:
         response = self._default if response_id is None else self.find(response_id)
-        if response is None and self._truncated_away is not None and response_id in (None, self._truncated_away):
+        if response is None and self._cut_off and (response_id is None or response_id in self._cut_off):
             # Clients interrupt by truncating the item and then cancelling: no error that their users would be shown.
-            self._truncated_away = None
+            self._cut_off.clear()
             return
         if response is None:
             raise ProtocolError("response_cancel_not_active", "Cancellation failed: no active response found")
@@ -182,8 +181,20 @@ class Responses:
         """The item of a running response was truncated: its listener has stopped listening."""
         response = next((response for response in self._all() if response.owns(item_id)), None)
         if response is not None:
-            self._stop(response, "client_cancelled")
-            self._truncated_away = response.id
+            self._cut(response)
+
+    def clear_output(self) -> None:
+        """The client wants silence: what was audible stops, be it still written or only played. Raises
+        ``ProtocolError`` where it is the client that plays."""
+        if cut := self._output_audio.clear():
+            self._cut_off.clear()
+        for response_id in cut:
+            if (response := self.find(response_id)) is not None:
+                self._cut(response)
+
+    def _cut(self, response: ActiveResponse) -> None:
+        self._stop(response, "client_cancelled")
+        self._cut_off.add(response.id)
 
     # --- turns -----------------------------------------------------------------------------------------------------
 
@@ -196,10 +207,10 @@ class Responses:
 
     def _break_off(self) -> None:
         """Nothing more is to be heard of what the default response said, or is saying."""
+        self._output_audio.break_off()
         if self._default is not None:
             self._stop(self._default, "turn_detected")
             self._give_up_waiting("turn_detected")
-        self._playback.stop(self._effects.now)
 
     def turn_ended(self, entry: Entry, detection: TurnDetection) -> None:
         """A turn was committed; it is answered once its transcript is there."""
@@ -299,12 +310,12 @@ class Responses:
             conversation=self._conversation if default else None,
             conversation_id=self.conversation_id,
             effects=self._effects,
-            playback=self._playback,
+            output_audio=self._output_audio,
             mcp_calls=self._mcp_calls,
         )
         if default:
             self._default = response
-            self._truncated_away = None
+            self._cut_off.clear()
             self._idle.stop()
         else:
             self._out_of_band[response.id] = response
@@ -335,7 +346,8 @@ class Responses:
         response.prompt_size = prompt_size(room.fixed_tokens, entries)
         speech = None
         if plan.modality == "audio":
-            speech = SpeechOrder(response.first_item_id, plan.voice, plan.speed, plan.format.type)
+            audio_format = self._output_audio.format_of(plan.format.type)
+            speech = SpeechOrder(response.first_item_id, plan.voice, plan.speed, audio_format)
         self._effects.order(StartResponse(response.id, self._request(response, entries), speech))
 
     def _offer(self, plan: ResponsePlan) -> ToolOffer:

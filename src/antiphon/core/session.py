@@ -46,8 +46,9 @@ from antiphon.core.items import Items
 from antiphon.core.limits import Limits
 from antiphon.core.mcp import Mcp
 from antiphon.core.mcp_calls import McpCalls
+from antiphon.core.output_audio import OutputAudio, StreamedOutput
 from antiphon.core.outputs import CloseSession, Output
-from antiphon.core.playout import Playback
+from antiphon.core.paced_output import PacedOutput
 from antiphon.core.response_input import own_prompt
 from antiphon.core.response_plan import ResponsePlan
 from antiphon.core.responses import Responses
@@ -101,8 +102,10 @@ class Session:
             reads=config.reads_images,
         )
         self._items = Items(self._effects, self._conversation, self._hearing, self._seeing, self._settings, limits)
-        self._playback = Playback()
-        self._idle = IdleTimer(self._effects, self._settings, self._playback)
+        self._output_audio: OutputAudio = (
+            PacedOutput(self._effects, self._conversation) if config.paced else StreamedOutput(self._effects)
+        )
+        self._idle = IdleTimer(self._effects, self._settings, self._output_audio)
         self._mcp = Mcp(self._effects, self._conversation, limits)
         self._mcp_calls = McpCalls(self._effects, self._conversation, limits)
         self._responses = Responses(
@@ -110,11 +113,10 @@ class Session:
             self._conversation,
             self._hearing,
             self._seeing,
-            self._playback,
+            self._output_audio,
             self._idle,
             limits,
             config.capabilities,
-            new_id("conv"),
             self._mcp,
             self._mcp_calls,
         )
@@ -225,7 +227,7 @@ class Session:
                 self._responses.ended(input)
                 self._items.keep_within_limit()
             case PlayoutStarted() | PlayoutEnded() | PlayoutCleared():
-                pass
+                self._output_audio.learn(input)
             case McpToolsListed():
                 self._mcp.listed(input)
             case McpListFailed():
@@ -288,7 +290,7 @@ class Session:
             case ConversationItemRetrieve():
                 self._items.retrieve(event.item_id)
             case ConversationItemTruncate():
-                truncate_item(event, self._conversation, self._responses, self._playback, self._effects)
+                truncate_item(event, self._conversation, self._responses, self._output_audio, self._effects)
             case ConversationItemDelete():
                 self._items.delete(event.item_id)
             case ResponseCreate():
@@ -296,9 +298,7 @@ class Session:
             case ResponseCancel():
                 self._responses.cancel(given(event.response_id, "") or None)
             case OutputAudioBufferClear():
-                raise ProtocolError(
-                    "invalid_value", "'output_audio_buffer.clear' is only available over WebRTC and SIP.", "type"
-                )
+                self._responses.clear_output()
             case _:
                 assert_never(event)
 
