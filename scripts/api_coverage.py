@@ -64,14 +64,14 @@ MISSING: Final[Mapping[str, str]] = {
     "conversation.item.input_audio_transcription.segment": "no engine here tells speakers apart",
     "conversation.item.input_audio_transcription.delta.logprobs": "they come with `completed`",
     "input_audio_buffer.dtmf_event_received": "SIP only",
-    "output_audio_buffer.started": "WebRTC and SIP only",
-    "output_audio_buffer.stopped": "WebRTC and SIP only",
-    "output_audio_buffer.cleared": "WebRTC and SIP only",
-    "output_audio_buffer.clear": "WebRTC and SIP only; over WebSocket it is the error `invalid_value`",
 }
 """What is not there, and why."""
 
 REMARKS: Final[Mapping[str, str]] = {
+    "output_audio_buffer.started": "calls only",
+    "output_audio_buffer.stopped": "calls only",
+    "output_audio_buffer.cleared": "calls only",
+    "output_audio_buffer.clear": "calls only; over WebSocket it is the error `invalid_value`",
     "session.tools[].connector_id": "refused: connectors are the hosted API's own",
     "session.tools[].tunnel_id": "refused: tunnels are the hosted API's own",
     "response.tools[].connector_id": "refused: connectors are the hosted API's own",

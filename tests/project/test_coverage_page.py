@@ -22,7 +22,7 @@ def test_what_is_said_beside_the_code_fits_it() -> None:
 
 # --- every event is emitted ----------------------------------------------------------------------------------------
 
-_EXPECTED: Final = re.compile(r"^\s*< ([\w.]+)", re.MULTILINE)
+_EXPECTED: Final = re.compile(r"^\s*<\d? ([\w.]+)", re.MULTILINE)
 _BLOCK: Final = re.compile(r"^\s*<< (.+?)\s*$", re.MULTILINE)
 
 
