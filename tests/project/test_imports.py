@@ -26,6 +26,15 @@ def test_what_not_every_server_needs_is_not_loaded_by(module: str) -> None:
     assert not ON_DEMAND & loaded_by(module)
 
 
+def test_the_application_s_endpoint_brings_no_server_along() -> None:
+    code = "import sys, antiphon.broker; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = set(run.stdout.split())
+    assert not (HEAVY - {"httpx", "starlette"}) & {name.split(".")[0] for name in names}
+    ours = {name.split(".")[1] for name in names if name.startswith("antiphon.")}
+    assert ours == {"broker", "web"}
+
+
 def test_the_client_of_mcp_servers_is_loaded_only_where_hosts_are_allowed() -> None:
     serving = "antiphon.server.serving, antiphon.server.runtime_values, antiphon.server.settings"
     then = "antiphon.server.runtime_values.mcp_client(antiphon.server.settings.Settings({}))"
