@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     _: Observer = observer
     observer.session_started("sess_1", "req_1")
     observer.session_ended(SUMMARY)
+    observer.session_ended(replace(SUMMARY, transport="webrtc", outcome="lost"))
+    observer.windows_skipped(3)
     observer.turn_finished(TurnLatencies("sess_1", "resp_1", "completed", first_audio_ms=250, output_tokens=9))
     observer.turn_finished(TurnLatencies("sess_1", "resp_2", "cancelled"))
     observer.client_error("sess_1", "invalid_value")
@@ -42,6 +45,9 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     observer.fault("sess_1", ValueError("a defect"))
     values = _values(observer)
     assert values['antiphon_sessions_total{outcome="closed"}'] == "1"
+    assert values['antiphon_call_sessions_total{outcome="closed"}'] == "0"
+    assert values['antiphon_call_sessions_total{outcome="lost"}'] == "1"
+    assert values["antiphon_vad_windows_skipped_total"] == "3"
     assert values['antiphon_turns_total{status="completed"}'] == "1"
     assert values['antiphon_turn_seconds_count{stage="first_audio"}'] == "1"
     assert values['antiphon_turn_seconds_sum{stage="first_audio"}'] == "0.25"
@@ -84,6 +90,7 @@ def test_the_session_line_says_how_it_was_opened(caplog: pytest.LogCaptureFixtur
     )
     assert (with_opening["turns"], with_opening["outcome"], with_opening["duration_s"]) == (3, "closed", 12.5)
     assert "client" not in without
+    assert without["transport"] == "websocket"
 
 
 class _Loaded(scripted.ScriptedStt):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from antiphon.core.inputs import PlayoutCleared, PlayoutEnded, PlayoutStarted
+from tests.support.audio import chunks, silence_ms, tone_ms
 from tests.support.runtime import Client
 
 __all__ = ["Call", "Media", "Tag"]
@@ -15,7 +16,6 @@ Tag = tuple[str, str]
 
 _FRAME_BYTES: Final = 960
 _FRAME_S: Final = 0.02
-_ROOM_S: Final = 180.0
 
 
 class Media:
@@ -23,8 +23,10 @@ class Media:
 
     hears = True
 
-    def __init__(self, *, delay_ms: int = 60) -> None:
+    def __init__(self, *, delay_ms: int = 60, room_s: float = 180.0) -> None:
         self.delay_ms = delay_ms
+        self.room_s = room_s
+        self.most_pending_s = 0.0
         self.sent: dict[Tag, int] = {}
         """Samples that left."""
         self.left_at: list[float] = []
@@ -52,6 +54,7 @@ class Media:
             self._waiting[-1][1].extend(pcm)
         else:
             self._waiting.append((tag, bytearray(pcm)))
+        self.most_pending_s = max(self.most_pending_s, self.pending_s)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FRAME_S, self._tick)
 
@@ -64,7 +67,7 @@ class Media:
         return facts
 
     async def room(self) -> None:
-        while self.pending_s > _ROOM_S:
+        while self.pending_s > self.room_s:
             self._taken.clear()
             await self._taken.wait()
 
@@ -74,11 +77,25 @@ class Media:
         """What the caller's microphone gave."""
         self._hear(pcm)
 
+    async def speak(self, pcm: bytes, *, chunk_ms: int = 20) -> None:
+        """The same, at the pace of speech."""
+        for chunk in chunks(pcm, chunk_ms):
+            self.hear(chunk)
+            await asyncio.sleep(len(chunk) / 2 / 24_000)
+
+    async def speak_turn(self, *, speech_ms: int = 800, silence_after_ms: int = 700) -> None:
+        """A turn that server VAD takes for one."""
+        await self.speak(tone_ms(speech_ms) + silence_ms(silence_after_ms))
+
     def stop(self) -> None:
         """The call is over."""
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
+
+    @property
+    def cuts(self) -> list[PlayoutCleared]:
+        return [fact for fact in self.facts if isinstance(fact, PlayoutCleared)]
 
     def _heard_ms(self, tag: Tag) -> int:
         return max(0, self.sent.get(tag, 0) // 24 - self.delay_ms)
@@ -96,12 +113,13 @@ class Media:
         self._timer = asyncio.get_running_loop().call_later(_FRAME_S, self._tick)
         self._taken.set()
         if is_first:
-            self._tell(PlayoutStarted(*tag))
+            self.tell(PlayoutStarted(*tag))
         if not pcm:
             self._waiting.popleft()
-            self._tell(PlayoutEnded(*tag, self.sent[tag]))
+            self.tell(PlayoutEnded(*tag, self.sent[tag]))
 
-    def _tell(self, fact: PlayoutStarted | PlayoutEnded) -> None:
+    def tell(self, fact: PlayoutStarted | PlayoutEnded) -> None:
+        """What the network knows of the playout."""
         self.facts.append(fact)
         self._report(fact)
 
@@ -109,9 +127,11 @@ class Media:
 class Call(Client):
     """A caller: its events wait until ``opened`` is set."""
 
-    def __init__(self, *, opened: bool = True) -> None:
+    media: Media
+
+    def __init__(self, *, opened: bool = True, media: Media | None = None) -> None:
         super().__init__()
-        self.media: Media = Media()
+        self.media = media or Media()
         self.opened = asyncio.Event()
         if opened:
             self.opened.set()

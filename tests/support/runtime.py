@@ -50,6 +50,7 @@ class Noted:
         self.vad_failures: list[BaseException] = []
         self.engine_failures: list[tuple[FailedStage, EngineErrorKind]] = []
         self.mcp: list[tuple[McpTask, McpOutcome]] = []
+        self.skipped = 0
         self.noises_kept: list[BaseException | None] = []
         self.faults: list[BaseException] = []
 
@@ -80,6 +81,9 @@ class Noted:
 
     def vad_failed(self, error: BaseException) -> None:
         self.vad_failures.append(error)
+
+    def windows_skipped(self, windows: int) -> None:
+        self.skipped += windows
 
     def noise_kept(self, error: BaseException | None) -> None:
         self.noises_kept.append(error)

@@ -27,10 +27,17 @@ _STEP_BYTES: dict[FormatName, int] = {
 }
 _MAX_BEHIND = 8
 """Pieces that may wait for the detector; more are heard before anything else is read."""
+_MAX_BEHIND_TRACK = 64
+"""The same where nobody can be kept waiting (2 s); of more, the oldest go unheard by the detector."""
+_TRACK = (
+    "'input_audio_buffer.append' is not available any more: the call's own audio track has been heard, and is the "
+    "input from then on."
+)
 
 
 class _Observed(Protocol):
     def noise_kept(self, error: BaseException | None) -> None: ...
+    def windows_skipped(self, windows: int) -> None: ...
 
 
 class Hearing:
@@ -44,7 +51,8 @@ class Hearing:
         noise_reducer: NoiseReducer | None,
         observer: _Observed,
     ) -> None:
-        """``observer`` is told where noise reduction was asked for and there is none: no engine, or a failed one."""
+        """``observer`` is told where noise reduction was asked for and there is none (no engine, or a failed one), and
+        what a detector that is too slow did not hear of a track."""
         self._batcher = batcher
         self._listener = listener
         self._settings = settings
@@ -55,20 +63,36 @@ class Hearing:
         self._noise: NoiseReduction | None = None
         """What the filter was made for."""
         self._reducing: NoiseReducing | None = None
+        self._has_track = False
+        self._closed = False
 
     async def append(self, audio: bytes) -> None:
         """One ``input_audio_buffer.append``. Raises ``ProtocolError``; refused audio is not heard at all."""
-        self._prepare(audio)
-        step = _STEP_BYTES[self._format]
+        if self._has_track:
+            raise ProtocolError("invalid_value", _TRACK, "type")
+        format = self._settings().format.type
+        if not audio:
+            raise ProtocolError("invalid_value", "Invalid 'audio': it is empty.", "audio")
+        check_whole_samples(audio, format, "audio")
+        step = _STEP_BYTES[format]
         if len(audio) <= step:
-            self._hear(audio)
+            self._hear(audio, format)
         else:
             for start in range(0, len(audio), step):
-                self._hear(audio[start : start + step])
+                self._hear(audio[start : start + step], format)
                 await self._batcher.flush(self._listener)
                 await sleep(0)
         if self._listener.behind > _MAX_BEHIND:
             await self._batcher.flush(self._listener)
+
+    def hear(self, pcm: bytes) -> None:
+        """Audio of a call's track, at ``INPUT_HZ`` whatever the format of the session's events is."""
+        if self._closed:
+            return
+        self._has_track = True
+        self._hear(pcm, "audio/pcm")
+        if self._listener.behind > _MAX_BEHIND_TRACK:
+            self._observer.windows_skipped(self._listener.skip(_MAX_BEHIND_TRACK))
 
     async def settle(self) -> None:
         """Hand on everything: an event that comes after audio is handled after it."""
@@ -78,24 +102,22 @@ class Hearing:
         self._listener.give_rest(rest if self._reducing is None else self._reducing.rest(rest))
 
     def close(self) -> None:
-        """The session is over: its filter goes at once, not when memory is swept."""
+        """The session is over: its filter goes at once, not when memory is swept. Nothing more is heard."""
+        self._closed = True
         self._reducing = None
 
     # --- on its way ------------------------------------------------------------------------------------------------
 
-    def _prepare(self, audio: bytes) -> None:
-        """Check the audio, and follow the settings; what came before them ends as it began."""
-        settings = self._settings()
-        if not audio:
-            raise ProtocolError("invalid_value", "Invalid 'audio': it is empty.", "audio")
-        format = settings.format.type
-        check_whole_samples(audio, format, "audio")
+    def _hear(self, audio: bytes, format: FormatName) -> None:
+        """Audio by the settings as they are now; what came before them ends as it began."""
         if format != self._format:
             self._reduce(self._resampler.flush())
             self._format = format
             self._resampler = Resampler(INPUT_HZ if format == "audio/pcm" else G711_HZ, INPUT_HZ)
-        if settings.noise_reduction != self._noise:
-            self._follow(settings.noise_reduction)
+        wanted = self._settings().noise_reduction
+        if wanted != self._noise:
+            self._follow(wanted)
+        self._reduce(self._resampler.push(_decoded(audio, format)))
 
     def _follow(self, wanted: NoiseReduction | None) -> None:
         before, self._noise = self._noise, wanted
@@ -114,9 +136,6 @@ class Hearing:
         if self._reducing is not None:
             reducing, self._reducing = self._reducing, None
             self._listen(reducing.rest())
-
-    def _hear(self, audio: bytes) -> None:
-        self._reduce(self._resampler.push(_decoded(audio, self._format)))
 
     def _reduce(self, pcm: bytes) -> None:
         if self._reducing is not None:

@@ -103,6 +103,16 @@ class Listener:
         if early < len(pcm):
             self._received(AudioReceived(pcm[early:]))
 
+    def skip(self, most: int) -> int:
+        """Hand on the oldest pieces without asking the detector, until no more than ``most`` wait for it: no sample is
+        lost, but what was said there goes unnoticed. How many windows it is spared."""
+        spared = 0
+        while len(self._due) > most:
+            piece = self._due.popleft()
+            spared += piece.window is not None
+            self._hand_on(piece, None)
+        return spared
+
     # --- the detector's side ---------------------------------------------------------------------------------------
 
     def next_window(self) -> Samples | None:

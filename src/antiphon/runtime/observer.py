@@ -14,11 +14,14 @@ __all__ = [
     "Observer",
     "Outcome",
     "SessionSummary",
+    "TransportKind",
     "TurnLatencies",
 ]
 
 Outcome: TypeAlias = Literal["closed", "lost", "expired", "slow_client", "shutdown", "failed"]
 """How a session ended."""
+
+TransportKind: TypeAlias = Literal["websocket", "webrtc"]
 
 FailedStage: TypeAlias = Literal["transcription", "image", "response"]
 """What an engine's failure cost the session."""
@@ -38,6 +41,7 @@ class TurnLatencies:
     transcript_ms: int | None = None
     first_text_ms: int | None = None
     first_audio_ms: int | None = None
+    """Of a call: when its first packet left."""
     done_ms: int | None = None
     output_tokens: int = 0
 
@@ -50,6 +54,7 @@ class SessionSummary:
     duration_s: float
     turns: int
     errors: int
+    transport: TransportKind = "websocket"
 
 
 class Observer(Protocol):
@@ -70,6 +75,9 @@ class Observer(Protocol):
     def vad_failed(self, error: BaseException) -> None:
         """The detector began to fail; told again after it has worked."""
 
+    def windows_skipped(self, windows: int) -> None:
+        """The detector is too slow for a call's track: it was not asked about these, the oldest that waited."""
+
     def noise_kept(self, error: BaseException | None) -> None:
         """A session asked for noise reduction and goes on without: there is no engine, or its filter failed."""
 
@@ -89,5 +97,6 @@ class NullObserver:
     def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None: ...
     def mcp_ended(self, task: McpTask, outcome: McpOutcome) -> None: ...
     def vad_failed(self, error: BaseException) -> None: ...
+    def windows_skipped(self, windows: int) -> None: ...
     def noise_kept(self, error: BaseException | None) -> None: ...
     def fault(self, session_id: str, error: BaseException) -> None: ...

@@ -10,6 +10,9 @@ from antiphon.core.inputs import (
     AudioBudgetChanged,
     ControlAttached,
     ControlDetached,
+    PlayoutCleared,
+    PlayoutEnded,
+    PlayoutStarted,
     TransportClosed,
     TransportOpened,
 )
@@ -84,7 +87,7 @@ class Orchestrator:
         )
         self._steps = Stepping(self.session, self._perform, self._fail)
         self.id = config.session.id
-        self._report = SessionReport(observer, self.id, connection_id)
+        self._report = SessionReport(observer, self.id, connection_id, paced=transport.media is not None)
         self._transport = transport
         self._recorder = recorder
         self._batcher = batcher
@@ -122,7 +125,7 @@ class Orchestrator:
             engines,
             self._spawn,
             report=self._learn,
-            room=self._first.outbox.room,
+            room=self._room,
             session_id=self.id,
             audio_bytes=settings.limits.audio_bytes,
         )
@@ -166,6 +169,7 @@ class Orchestrator:
                 self._spawn(self._recorder.run, "recorder")
             self._steps.handle(self._opened)
             if self._media is not None:
+                self._media.attach(self._hear, self._learn_of_playout)
                 self._spawn(self._await_control, "control")
             try:
                 await self._ended.wait()
@@ -250,6 +254,24 @@ class Orchestrator:
         self._report.mcp_fact(fact)
         self._steps.handle(fact)
 
+    def _learn_of_playout(self, fact: PlayoutStarted | PlayoutEnded | PlayoutCleared) -> None:
+        self._report.playout(fact, self._steps.now)
+        self._steps.handle(fact)
+
+    def _hear(self, pcm: bytes) -> None:
+        """Of a call's track. Never raises into the network's hands."""
+        try:
+            if self.active:
+                self._hearing.hear(pcm)
+        except Exception as bug:
+            self._fail(bug)
+
+    async def _room(self) -> None:
+        """Wait while the client has much to take, or much to hear."""
+        await self._first.outbox.room()
+        if self._media is not None:
+            await self._media.room()
+
     # --- orders ----------------------------------------------------------------------------------------------------
 
     def _perform(self, output: Output) -> None:
@@ -259,8 +281,13 @@ class Orchestrator:
                 self._connections.post(output.event, output.origin)
             case TurnClosed():
                 pass  # it is for the report only
-            case PlayAudio() | ClearPlayout():
-                pass  # only where the transport paces playout
+            case PlayAudio():
+                assert self._media is not None
+                self._media.play(output.response_id, output.item_id, output.pcm)
+            case ClearPlayout():
+                assert self._media is not None
+                for fact in self._media.clear(output.response_ids):
+                    self._learn_of_playout(fact)
             case CloseSession():
                 clean = self._lost is None or self._lost.clean
                 self._end("expired" if output.code == _EXPIRED else "closed" if clean else "lost", output)

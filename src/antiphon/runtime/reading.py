@@ -64,12 +64,11 @@ class Reading:
         loop = asyncio.get_running_loop()
         pace = Pace(self._settings.events_per_s, loop.time())
         for number in count(1):
-            frame = await self._transport.receive()
+            frame = await self._received()
             wait_s = pace.step(loop.time())
             if wait_s or number % _AT_A_STRETCH == 0:
                 await asyncio.sleep(wait_s)
-            if isinstance(frame, bytes):
-                self._report(ClientEventRefused(ProtocolError("invalid_event", _BINARY), self._origin))
+            if frame is None:
                 continue
             if len(frame) > _LARGE_FRAME:
                 async with self._decoding.hold(len(frame)):
@@ -80,6 +79,18 @@ class Reading:
             del frame
             if event is not None:
                 await self._other(event)
+
+    async def _received(self) -> str | None:
+        """The next frame of text; None: there was another one, which is dealt with."""
+        try:
+            frame = await self._transport.receive()
+        except ProtocolError as error:
+            self._report(ClientEventRefused(error, self._origin))
+            return None
+        if isinstance(frame, bytes):
+            self._report(ClientEventRefused(ProtocolError("invalid_event", _BINARY), self._origin))
+            return None
+        return frame
 
     async def _take(self, frame: str) -> ClientEvent | None:
         """Decode an event; None: it is dealt with."""

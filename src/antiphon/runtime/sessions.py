@@ -139,9 +139,9 @@ class Sessions:
     ) -> None:
         """One admitted session, to its end. Never raises for a fault of the session.
 
-        ``started`` is given what others need to reach it, before anything happens in it.
+        ``started`` is given what others need to reach it, before anything happens in it; it must not raise.
         """
-        config = self._config(opening)
+        config = self._config(opening, paced=transport.media is not None)
         settings = self._settings
         orchestrator = Orchestrator(
             transport,
@@ -237,7 +237,7 @@ class Sessions:
         """With what the prompt says that it refers to. Raises ``ProtocolError``."""
         return update_with_prompt(update, self._settings.prompts, self._settings.limits)
 
-    def _config(self, opening: Opening) -> SessionConfig:
+    def _config(self, opening: Opening, *, paced: bool) -> SessionConfig:
         engines = self._engines
         return SessionConfig(
             self.new_session(opening.kind, opening.model, opening.bound, opening.asked),
@@ -246,6 +246,7 @@ class Sessions:
             partials=self._settings.partials,
             reads_images=engines.image_reader is not None,
             prompts=self._settings.prompts,
+            paced=paced,
         )
 
     async def _balance(self) -> None:

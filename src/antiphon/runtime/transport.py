@@ -44,7 +44,10 @@ class Transport(Protocol):
         """Of a call; None where audio travels in events."""
 
     async def receive(self) -> str | bytes:
-        """One text frame; ``bytes`` is a binary frame. Raises ``TransportClosedError`` at the end."""
+        """One text frame; ``bytes`` is a binary frame.
+
+        Raises ``TransportClosedError`` at the end, and ``ProtocolError`` for a frame that could not be carried.
+        """
 
     async def send(self, frames: Sequence[bytes]) -> None:
         """Encoded events, one text frame each; returns when they are handed to the network.

@@ -65,6 +65,9 @@ class ServerObserver:
         self._sessions = registry.counter(
             "antiphon_sessions_total", "Sessions ended, by outcome.", {"outcome": _OUTCOMES}
         )
+        self._call_sessions = registry.counter(
+            "antiphon_call_sessions_total", "Of these the sessions that were calls.", {"outcome": _OUTCOMES}
+        )
         self._session_s = registry.histogram(
             "antiphon_session_seconds", "Length of sessions.", buckets=_SESSION_BUCKETS_S
         )
@@ -74,7 +77,7 @@ class ServerObserver:
         self._turns = registry.counter("antiphon_turns_total", "Responses ended, by status.", {"status": _STATUSES})
         self._turn_s = registry.histogram(
             "antiphon_turn_seconds",
-            "From the last voiced sample (or the request) until a stage of the turn.",
+            "From the last voiced sample (or the request) until a stage of the turn (in calls: until audio leaves).",
             {"stage": STAGES},
             buckets=LATENCY_BUCKETS_S,
         )
@@ -94,6 +97,9 @@ class ServerObserver:
         )
         self._vad_s = registry.histogram("antiphon_vad_batch_seconds", "Time of a VAD batch.", buckets=_VAD_BUCKETS_S)
         self._vad_windows = registry.counter("antiphon_vad_windows_total", "VAD windows computed.")
+        self._vad_skipped = registry.counter(
+            "antiphon_vad_windows_skipped_total", "VAD windows of calls that came too late to be computed."
+        )
         self._vad_failures = registry.counter("antiphon_vad_failures_total", "Times that the detector began to fail.")
         self.loop_lag = registry.histogram(
             "antiphon_event_loop_lag_seconds", "How late timers of the event loop fire.", buckets=LAG_BUCKETS_S
@@ -130,6 +136,8 @@ class ServerObserver:
 
     def session_ended(self, summary: SessionSummary) -> None:
         self._sessions.add(outcome=summary.outcome)
+        if summary.transport == "webrtc":
+            self._call_sessions.add(outcome=summary.outcome)
         self._session_s.observe(summary.duration_s)
         opening, client = self._openings.get(summary.connection_id, (None, None))
         log_line(
@@ -140,6 +148,7 @@ class ServerObserver:
             kind=opening.kind if opening else None,
             model=escaped(opening.model) if opening else None,
             client=client,
+            transport=summary.transport,
             safety=opening.safety_hash if opening else None,
             outcome=summary.outcome,
             duration_s=summary.duration_s,
@@ -175,6 +184,9 @@ class ServerObserver:
     def vad_batch(self, seconds: float, windows: int) -> None:
         self._vad_s.observe(seconds)
         self._vad_windows.add(windows)
+
+    def windows_skipped(self, windows: int) -> None:
+        self._vad_skipped.add(windows)
 
     def engine_failed(self, stage: FailedStage, kind: EngineErrorKind) -> None:
         self._engine_failures.add(stage=stage, kind=kind.value)
