@@ -34,7 +34,7 @@ _LOSS_STEPS_PER_S = 400
 """Lost audio is made up for in steps of 2.5 ms."""
 
 
-class OpusError(Exception):
+class OpusError(ValueError):
     """libopus is missing, or it refused something: a packet that is none, or settings that it does not know."""
 
 
