@@ -6,9 +6,13 @@ import sys
 import wave
 from pathlib import Path
 
+import httpx
+import msgspec
 import pytest
+import websockets.sync.client
 
 from tests.support.audio import tone_ms
+from tests.support.example import running_example
 from tests.support.server import ServerProcess
 
 pytestmark = pytest.mark.e2e
@@ -39,3 +43,27 @@ def test_the_wav_example_asks_and_writes_the_answer(scripted_server: ServerProce
     with wave.open(str(answer)) as file:
         assert file.getframerate() == 24_000
         assert file.getnframes() > 12_000
+
+
+def test_the_page_s_requests_are_answered_by_the_application_behind_it(scripted_server: ServerProcess) -> None:
+    with (
+        running_example(scripted_server.base_url) as address,
+        httpx.Client(base_url=address, headers={"Origin": address, "Sec-Fetch-Site": "same-origin"}) as page,
+    ):
+        text = page.get("/").text
+        assert f"new WebSocket('{scripted_server.websocket_url}?model=gpt-realtime'" in text
+        secret = page.post("/api/realtime/session", json={"method": "client_secret"}).json()
+        assert secret["session"]["instructions"] == "Be brief and kind."
+        assert secret["client_secret"] == {"value": secret["value"], "expires_at": secret["expires_at"]}
+
+        foreign = page.post("/api/realtime/session", content="v=0", headers={"Origin": "https://evil.example"})
+        assert foreign.json()["error"]["code"] == "cross_site_request"
+
+        subprotocols = ["realtime", f"openai-insecure-api-key.{secret['client_secret']['value']}"]
+        with websockets.sync.client.connect(
+            f"{scripted_server.websocket_url}?model=gpt-realtime",
+            subprotocols=[websockets.Subprotocol(name) for name in subprotocols],
+            origin=websockets.Origin(address),
+        ) as socket:
+            created = msgspec.json.decode(socket.recv())
+            assert created["session"]["instructions"] == "Be brief and kind."
