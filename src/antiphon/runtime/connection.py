@@ -69,7 +69,7 @@ class Connection:
                 writer = tasks.create_task(self._guarded(self._write), name=f"writer:{self.origin}")
                 reader = tasks.create_task(self._guarded(self._read), name=f"reader:{self.origin}")
                 await self._over.wait()
-                if self._takes_more:
+                if self._takes_more and not self._is_unopened:
                     self.outbox.end()
                     await asyncio.wait([writer], timeout=_DRAIN_S)
                 writer.cancel()
@@ -78,13 +78,17 @@ class Connection:
         finally:
             self.closed.set()
 
+    @property
+    def _is_unopened(self) -> bool:
+        return self._opens_later and not self.outbox.reached.is_set()
+
     def put(self, frames: Sequence[bytes]) -> None:
         """Encoded events, to be sent when the client takes them."""
         for frame in frames:
             self.outbox.put(frame)
         if not self.outbox.full:
             return
-        if self._opens_later and not self.outbox.reached.is_set():
+        if self._is_unopened:
             self.outbox.forget()
         else:
             self._slow()

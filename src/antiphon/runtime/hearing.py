@@ -68,8 +68,7 @@ class Hearing:
 
     async def append(self, audio: bytes) -> None:
         """One ``input_audio_buffer.append``. Raises ``ProtocolError``; refused audio is not heard at all."""
-        if self._has_track:
-            raise ProtocolError("invalid_value", _TRACK, "type")
+        self._check_no_track()
         format = self._settings().format.type
         if not audio:
             raise ProtocolError("invalid_value", "Invalid 'audio': it is empty.", "audio")
@@ -79,6 +78,7 @@ class Hearing:
             self._hear(audio, format)
         else:
             for start in range(0, len(audio), step):
+                self._check_no_track()
                 self._hear(audio[start : start + step], format)
                 await self._batcher.flush(self._listener)
                 await sleep(0)
@@ -105,6 +105,10 @@ class Hearing:
         """The session is over: its filter goes at once, not when memory is swept. Nothing more is heard."""
         self._closed = True
         self._reducing = None
+
+    def _check_no_track(self) -> None:
+        if self._has_track:
+            raise ProtocolError("invalid_value", _TRACK, "type")
 
     # --- on its way ------------------------------------------------------------------------------------------------
 
