@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: serve test test-clients lint type format bench clean help
+.PHONY: serve test test-clients test-browsers lint type format bench clean help
 
 help:  ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -16,6 +16,9 @@ test: $(VENV)/.test  ## Install what is needed and run every check
 
 test-clients: $(VENV)/.test  ## Install the clients that people use, each by itself, and run them against the server
 	@$(PYTHON) scripts/checks.py clients
+
+test-browsers: $(VENV)/.test  ## Install browsers (Debian, as root) and let them call the server
+	@$(PYTHON) scripts/checks.py browser
 
 lint: $(VENV)/.test  ## Lint, and check the layers
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/lint-imports

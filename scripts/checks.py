@@ -65,6 +65,12 @@ def clients() -> Result:
     return pytest("clients", "clients") if made else Result(ok=False, notes=["the clients could not be installed"])
 
 
+def browser() -> Result:
+    """Real browsers call the endpoint, and a server process."""
+    made = call(BIN / "python", "scripts/browsers.py")
+    return pytest("browser", "browser") if made else Result(ok=False, notes=["the browsers could not be installed"])
+
+
 def pytest(name: str, markers: str) -> Result:
     report = ROOT / ".pytest_cache" / f"{name}.xml"
     report.parent.mkdir(exist_ok=True)
@@ -88,6 +94,7 @@ STAGES: dict[str, Callable[[], Result]] = {
     "engines": engines,
     "e2e": e2e,
     "clients": clients,
+    "browser": browser,
 }
 
 
