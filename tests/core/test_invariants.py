@@ -14,7 +14,7 @@ from antiphon.vocabulary.llm import LlmCapabilities
 from tests.support.play import Play
 from tests.support.properties import bounded
 from tests.support.session import Driver, config, replayed
-from tests.support.steps import BENT, FLAG, SMALL, STEP, WIRE
+from tests.support.steps import BENT, FLAG, PACED, SMALL, STEP, WIRE
 from tests.support.world import World
 
 SETTINGS: Final[list[dict[str, Any]]] = [
@@ -28,11 +28,15 @@ SETTINGS: Final[list[dict[str, Any]]] = [
 
 
 def world_of(
-    kind: str = "realtime", session: dict[str, Any] | None = None, *, audio_in: bool = False, partials: bool = True
+    kind: str = "realtime",
+    session: dict[str, Any] | None = None,
+    *,
+    audio_in: bool = False,
+    partials: bool = True,
+    paced: bool = False,
 ) -> World:
-    settings = config(
-        kind, session, capabilities=LlmCapabilities(audio_in=audio_in), partials=partials, reads_images=partials
-    )
+    capabilities = LlmCapabilities(audio_in=audio_in)
+    settings = config(kind, session, capabilities=capabilities, partials=partials, reads_images=partials, paced=paced)
     world = World(Driver(settings, SMALL))
     world.driver.open()
     world.settle()
@@ -86,6 +90,16 @@ def test_a_conversation_keeps_its_rules() -> None:
     conversation()
     unplayed = {kind.__name__ for kind in (*get_args(Input), *get_args(ClientEvent))} - {one.__name__ for one in played}
     assert unplayed == {"ClientEventReceived"}, "tests/support/play.py needs steps for these"
+
+
+@bounded(200)
+@given(st.lists(PACED | PACED | STEP, min_size=20, max_size=60), st.sampled_from(SETTINGS), FLAG)
+def test_a_call_keeps_its_rules(steps: list[Any], session: dict[str, Any], abrupt: bool) -> None:
+    world = world_of(session=session, paced=True)
+    play = Play(world)
+    for step in steps:
+        play.step(*step)
+    finish(world, abrupt=abrupt)
 
 
 @bounded(40)

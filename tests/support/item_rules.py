@@ -1,5 +1,6 @@
 """What a client may rely on in the events of items and turns: their order, what is told of each, and when."""
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,7 +32,8 @@ class ItemRules:
         self.deleted: set[str] = set()
         self._undone: set[str] = set()
         self._words: dict[tuple[str, int], _Words] = {}
-        self._cut: set[str] = set()
+        self._cut: dict[str, int] = {}
+        """Items that were truncated, and where."""
         self._speaking: str | None = None
         self._turns_ms = 0
 
@@ -90,6 +92,8 @@ class ItemRules:
         if item_id in self._cut:
             assert told["transcript"].startswith(part["transcript"])
             words["transcript"] = told["transcript"]
+            kept_bytes = len(base64.b64decode(part.get("audio", "")))
+            assert kept_bytes <= self._cut[item_id] * _BYTES_PER_MS[self._responses.formats[item_id]]
         assert words == told
 
     def _truncated(self, event: Event) -> None:
@@ -98,7 +102,8 @@ class ItemRules:
         assert item_id not in self._undone, "cut before it was done"
         sent = self._responses.sent_bytes.get(item_id, 0)
         assert event["audio_end_ms"] <= sent // _BYTES_PER_MS[self._responses.formats[item_id]]
-        self._cut.add(item_id)
+        assert event["audio_end_ms"] <= self._cut.get(item_id, event["audio_end_ms"]), "it grew"
+        self._cut[item_id] = event["audio_end_ms"]
 
     def _before(self, item_id: str) -> str | None:
         place = self.order.index(item_id)

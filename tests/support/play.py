@@ -76,6 +76,26 @@ class Play:
         for fact in (PlayoutStarted(*place), PlayoutEnded(*place, 480), PlayoutCleared(*place, 480, 10)):
             self.driver.do(fact)
 
+    def _progress(self, ms: int) -> None:
+        self.world.progress(24 * ms)
+
+    def _talk(self, ms: int, last: bool) -> None:
+        """An answer of several pieces, of which so much leaves."""
+        for text in ("Hello there. ", "How are you?"):
+            self._say(text, False)
+        if last:
+            self.world.ended(self._generating(0))
+        self.world.progress(24 * ms)
+
+    def _repeated(self, number: int) -> None:
+        """The transport's word on what is over, once more: it changes nothing."""
+        buffer = self.world.buffer
+        over = [] if buffer is None else [tag for tag in buffer.transport.given if tag[0] in buffer.ended]
+        if over and not self.world.closed:
+            tag = over[number % len(over)]
+            for fact in (PlayoutStarted(*tag), PlayoutEnded(*tag, 480), PlayoutCleared(*tag, 480, 10)):
+                assert not self.driver.do(fact)
+
     def _wire(self, event: dict[str, Any], number: int) -> None:
         """An event of any content, about something that is there."""
         fields = dict(event)

@@ -67,6 +67,11 @@ class ResponseRules:
         """Whether its audio goes out as G.711."""
         return response_id in self.active and self.active[response_id].format != "audio/pcm"
 
+    def play(self, item_id: str, size_bytes: int) -> None:
+        """Audio that goes to the transport, as PCM whatever the client asked for."""
+        self.sent_bytes[item_id] = self.sent_bytes.get(item_id, 0) + size_bytes
+        self.formats[item_id] = "audio/pcm"
+
     def event(self, event: Event) -> None:
         name = event["type"]
         if name == "rate_limits.updated":

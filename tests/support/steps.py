@@ -11,7 +11,7 @@ from antiphon.vocabulary.errors import EngineErrorKind
 from tests.support.images import TINY
 from tests.support.session import payload_of
 
-__all__ = ["BENT", "FIND", "FLAG", "FREE", "SMALL", "STEP", "WIRE"]
+__all__ = ["BENT", "FIND", "FLAG", "FREE", "PACED", "SMALL", "STEP", "WIRE"]
 
 SMALL: Final = Limits(
     items=6,
@@ -214,6 +214,19 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.1, 5.0, 40.0, 600.0])),
 )
 STEP: Final = st.just(("rest",)) | OFTEN | OFTEN | OFTEN | SELDOM
+PACED: Final = st.one_of(
+    st.tuples(st.just("progress"), st.sampled_from([1, 20, 90, 150, 200])),
+    st.tuples(st.just("progress"), st.sampled_from([1, 90, 150, 1_000])),
+    st.tuples(st.just("talk"), st.sampled_from([0, 50, 190, 230, 400]), FLAG),
+    st.tuples(st.just("talk"), st.sampled_from([0, 50, 190, 230, 400]), FLAG),
+    st.tuples(st.just("spoken"), NUMBER, NUMBER, st.sampled_from([40, 200])),
+    st.tuples(st.just("clear_output")),
+    st.tuples(st.just("cancel"), st.none()),
+    st.tuples(st.just("interrupt"), st.sampled_from([0, 60, 150, 2_000])),
+    st.tuples(st.just("speech"), st.integers(2, 4)),
+    st.tuples(st.just("repeated"), NUMBER),
+    st.tuples(st.just("respond"), st.just({"conversation": "none"})),
+)
 BENDABLE: Final = st.one_of(
     st.tuples(st.just("update"), SESSION),
     st.tuples(st.just("respond"), RESPONSE),

@@ -13,6 +13,7 @@ from typing import Any
 from antiphon.core.inputs import McpCallFailed, McpCallFinished, McpListFailed, McpToolsListed
 from antiphon.core.outputs import (
     CallMcpTool,
+    ClearPlayout,
     CloseSession,
     Emit,
     EndTranscription,
@@ -20,6 +21,7 @@ from antiphon.core.outputs import (
     ListMcpTools,
     MeasureItem,
     Output,
+    PlayAudio,
     ReadImage,
     StartResponse,
     StartTranscription,
@@ -32,6 +34,7 @@ from antiphon.core.outputs import (
 from antiphon.vocabulary.llm import FinishReason, TokenUsage
 from antiphon.vocabulary.mcp import McpFault
 from tests.support.item_rules import ItemRules
+from tests.support.paced import BufferRules, PacedTransport
 from tests.support.prompt_rules import assert_legal_request
 from tests.support.response_rules import ResponseRules
 from tests.support.session import Driver, events_of, payload_of
@@ -44,8 +47,11 @@ _ID = re.compile(r"\b(?:item|resp|call|event|pad)_\d+")
 class World:
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
+        self.buffer: BufferRules | None = None
         self._responses = ResponseRules()
         self._items = ItemRules(self._responses)
+        if driver.settings.paced:
+            self.buffer = BufferRules(PacedTransport(), self._responses)
         self._streams: dict[str, int] = {}
         """Generations ordered, by response."""
         self.generating: set[str] = set()
@@ -81,13 +87,15 @@ class World:
 
     def is_narrow(self, response_id: str) -> bool:
         """Whether the audio of a response goes out as G.711."""
-        return self._responses.is_narrow(response_id)
+        return self.buffer is None and self._responses.is_narrow(response_id)
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
     def client(self, event_type: str, fields: Mapping[str, Any], origin: int = 0) -> None:
         """A client event; where it is refused, nothing may have changed."""
         before = copy.deepcopy(self.driver.session)
+        if self.buffer is not None and event_type == "conversation.item.truncate":
+            self.buffer.client_truncates(str(fields.get("item_id")))
         self._sent += 1
         event = {"type": event_type, "event_id": f"mine_{self._sent}", **fields}
         self.driver.send_text(json.dumps(event), origin)
@@ -158,14 +166,34 @@ class World:
     def settle(self, answering: tuple[str | None, int | None] | None = None) -> list[Output]:
         """Check what came out. ``answering``: the only event, and its connection, that an error may answer."""
         outputs = self.driver.take()
+        self._check(outputs, answering)
+        while self.buffer is not None and self.buffer.transport.facts:
+            self.driver.do(self.buffer.transport.facts.pop(0))
+            more = self.driver.take()
+            self._check(more, answering)
+            outputs += more
+        self._check_state()
+        return outputs
+
+    def _check(self, outputs: list[Output], answering: tuple[str | None, int | None] | None) -> None:
         for output in outputs:
             assert not self.closed, f"after the end: {output}"
             if isinstance(output, Emit):
                 self._event(output, answering)
             else:
                 self._order(output)
-        self._check_state()
-        return outputs
+        if self.buffer is not None:
+            self.buffer.settled()
+            detection = self.driver.session.settings.audio.input.turn_detection
+            kinds = [event.__struct_config__.tag for event in events_of(outputs)]
+            if detection and detection.interrupt_response and "input_audio_buffer.speech_started" in kinds:
+                self.buffer.broke_off()
+
+    def progress(self, samples: int) -> None:
+        """The transport, if it plays the audio, goes on playing."""
+        if self.buffer is not None:
+            self.buffer.transport.progress(samples)
+            self.settle()
 
     def finish(self) -> None:
         """Let everything that runs come to its end."""
@@ -186,6 +214,9 @@ class World:
         for item_id in [] if self.closed else self.unapproved:
             self.client("conversation.item.delete", {"item_id": item_id})
         if not self.closed:
+            self.progress(10**9)
+            if self.buffer is not None:
+                self.buffer.assert_silent()
             left = [*self.responses, *self.generating, *self.transcribing, *self.reading, *self.mcp]
             assert left == [], "it does not come to its end"
             self._items.assert_settled()
@@ -235,6 +266,8 @@ class World:
             assert answering == (event["error"]["event_id"], emitted.origin), f"an error that nobody caused: {event}"
             return
         assert emitted.origin == (0 if event["type"] == "session.created" else None)
+        if self.buffer is not None:
+            self.buffer.event(event)
         self._responses.event(event)
         self._items.event(event)
 
@@ -244,6 +277,8 @@ class World:
         match order:
             case StartResponse():
                 self._start_response(order)
+            case PlayAudio() | ClearPlayout():
+                self._playout_order(order)
             case StopResponse():
                 self.generating.remove(order.response_id)
             case StartTranscription():
@@ -274,6 +309,13 @@ class World:
                 assert order.item_id in self.items
             case TurnClosed():
                 assert order.silence_ms >= 0
+
+    def _playout_order(self, order: PlayAudio | ClearPlayout) -> None:
+        assert self.buffer is not None, "the client plays the audio"
+        if isinstance(order, PlayAudio):
+            self.buffer.play(order)
+        else:
+            self.buffer.clear(order)
 
     def _mcp_order(self, order: ListMcpTools | CallMcpTool | StopMcp) -> None:
         if isinstance(order, StopMcp):
