@@ -216,6 +216,12 @@ def test_what_cannot_be_an_offer_is_refused_in_the_api_s_shape(
     assert upstream.heard == []
 
 
+def test_a_method_that_is_not_answered_learns_which_are() -> None:
+    app = application(ScriptedUpstream())
+    assert ask(app, "GET").headers["allow"] == "POST"
+    assert ask(app, "GET", f"/api/realtime/session/calls/{CALL_ID}").headers["allow"] == "POST, DELETE"
+
+
 def test_the_largest_offer_passes() -> None:
     upstream = ScriptedUpstream()
     assert ask(application(upstream), content=b"v=0\r\n".ljust(256 * 1024, b"x")).status_code == 201

@@ -104,6 +104,22 @@ def test_a_host_that_does_not_fit_is_nobody_s_own(host: str) -> None:
     assert (answer.status_code, error_of(answer)["code"]) == (403, "cross_site_request")
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("app.example.com", 201),
+        ("APP.example.com.:8000", 201),
+        ("rebound.example", 421),
+        ("127.0.0.1", 421),
+        ("", 421),
+        ("app.example.com:x", 421),
+    ],
+)
+def test_under_names_that_are_not_ours_nothing_is_answered(host: str, status: int) -> None:
+    app = application(ScriptedUpstream(), allowed_hosts=("App.example.com",))
+    assert ask(app, headers={"Host": host}).status_code == status
+
+
 # --- allowed pages of other origins ---------------------------------------------------------------------------------
 
 

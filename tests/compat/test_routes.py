@@ -57,7 +57,7 @@ def _routed(route: str, content: str, server: ServerProcess, folder: Path) -> An
     script = route.replace("request: Request", "request").replace("https://api.openai.com/v1", server.base_url)
     (folder / "route.mjs").write_text(script)
     (folder / "run.mjs").write_text(_RUN)
-    command = [node() / "bin" / "node", folder / "run.mjs", folder / "route.mjs", content]
+    command: list[str | Path] = [node() / "bin" / "node", folder / "run.mjs", folder / "route.mjs", content]
     environment = {**os.environ, "OPENAI_API_KEY": _KEY}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr

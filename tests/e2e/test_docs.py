@@ -38,6 +38,7 @@ RUN_ELSEWHERE = {
     "antiphon doctor": "tests/cli/test_main.py",
     "antiphon replay SESSION_ID.jsonl": "tests/cli/test_replay.py",
     "python ask.py": "the block it holds, below",
+    "antiphon broker --upstream http://127.0.0.1:8000/v1 --pages examples": "tests/e2e/test_examples.py",
     "python examples/session_endpoint.py": "tests/e2e/test_examples.py",
     "python examples/ask_wav.py question.wav answer.wav": "tests/e2e/test_examples.py",
 }

@@ -12,7 +12,7 @@ import pytest
 import websockets.sync.client
 
 from tests.support.audio import tone_ms
-from tests.support.example import running_example
+from tests.support.example import running_command, running_example
 from tests.support.server import ServerProcess
 
 pytestmark = pytest.mark.e2e
@@ -67,3 +67,13 @@ def test_the_page_s_requests_are_answered_by_the_application_behind_it(scripted_
         ) as socket:
             created = msgspec.json.decode(socket.recv())
             assert created["session"]["instructions"] == "Be brief and kind."
+
+
+def test_the_endpoint_serves_pages_and_secrets_by_itself(scripted_server: ServerProcess, tmp_path: Path) -> None:
+    session = tmp_path / "session.json"
+    session.write_text('{"type": "realtime", "instructions": "From a file."}')
+    arguments = ["--upstream", scripted_server.base_url, "--pages", str(EXAMPLES), "--session", str(session)]
+    with running_command(arguments) as address, httpx.Client(base_url=address) as page:
+        assert "/api/realtime/session" in page.get("/session_endpoint.html").text
+        secret = page.post("/api/realtime/session", json={"method": "client_secret"}).json()
+        assert secret["session"]["instructions"] == "From a file."

@@ -76,7 +76,7 @@ class Broker:
         self._authorize = authorize
         self._session = session
         self._requested_session = requested_session
-        self._pages = PageRules(settings.allowed_origins)
+        self._pages = PageRules(settings.allowed_origins, settings.allowed_hosts)
         self._addresses = RateLimiter(settings.address_limit, time.monotonic)
         self._users = RateLimiter(settings.user_limit, time.monotonic)
         self._upstream = Upstream(settings, transport)

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.datastructures import Headers
 
 from antiphon.web.errors import ApiError
-from antiphon.web.hosts import normal_origin
+from antiphon.web.hosts import normal_origin, split_host
 
 __all__ = ["PageRules"]
 
@@ -23,13 +23,16 @@ _PREFLIGHT_MAX_AGE_S: Final = 600
 
 
 class PageRules:
-    """The application's own origin may call, and those of ``allowed``."""
+    """The application's own origin may call, and those of ``allowed``; under a name of ``hosts``, if there are any."""
 
-    def __init__(self, allowed: Iterable[str]) -> None:
+    def __init__(self, allowed: Iterable[str], hosts: Iterable[str] = ()) -> None:
         self._allowed = frozenset(origin for text in allowed if (origin := normal_origin(text)))
+        self._hosts = frozenset(host.lower().removesuffix(".") for host in hosts)
 
     def check(self, headers: Headers, scheme: str) -> Mapping[str, str]:
         """The CORS headers of the answer, none for our own pages. Raises ``ApiError`` for pages that may not call."""
+        if self._hosts and not self._hosts.issuperset(_names(headers)):
+            raise ApiError(421, "This endpoint does not answer to that host name.", code="host_not_allowed")
         origins = headers.getlist("origin")
         sites = [site.strip().lower() for site in headers.getlist("sec-fetch-site")]
         origin = normal_origin(origins[0]) if len(origins) == 1 else None
@@ -53,6 +56,12 @@ class PageRules:
             "Access-Control-Allow-Headers": _HEADERS,
             "Access-Control-Max-Age": str(_PREFLIGHT_MAX_AGE_S),
         }
+
+
+def _names(headers: Headers) -> list[str]:
+    """What ``Host`` says, without its port; "" where it says nothing that can be understood."""
+    hosts = [split_host(host) for host in headers.getlist("host")]
+    return [host[0] if host is not None else "" for host in hosts] or [""]
 
 
 def _own_origin(headers: Headers, scheme: str, origin: str, *, vouched: bool) -> str | None:

@@ -1,13 +1,13 @@
 """What an application configures. Nothing of it is ever taken from a request."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from antiphon.web.hosts import is_origin, split_host
+from antiphon.web.hosts import normal_origin, split_host
 
 __all__ = ["BrokerSettings", "BrokerSettingsError", "Limit"]
 
@@ -38,6 +38,9 @@ class BrokerSettings:
     """What every session begins with, as in ``session.update``; the hook ``session`` replaces it."""
     allow_anonymous: bool = False
     """Without the hook ``authorize`` only this machine itself is answered; True: everybody."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names in ``Host`` that are answered; empty: all. Where anybody may call, this keeps out pages that reach the
+    endpoint under a name of their own."""
     allowed_origins: tuple[str, ...] = ()
     """Pages of these origins may call too, with credentials."""
     address_header: str = ""
@@ -61,9 +64,8 @@ class BrokerSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream", _base_url(self.upstream))
         object.__setattr__(self, "api_key", _key(self.api_key, self.api_key_env))
-        for origin in self.allowed_origins:
-            if not is_origin(origin):
-                raise BrokerSettingsError(f"allowed_origins: {origin!r} must look like https://app.example.com")
+        _check_names("allowed_hosts", self.allowed_hosts, split_host, "app.example.com")
+        _check_names("allowed_origins", self.allowed_origins, normal_origin, "https://app.example.com")
         for name in ("address_limit", "user_limit"):
             limit: Limit | None = getattr(self, name)
             if limit is not None and (limit.requests < 1 or limit.per_s <= 0):
@@ -76,6 +78,12 @@ class BrokerSettings:
                 raise BrokerSettingsError(f"{name} must be at least 0")
         if self.secret_lifetime_s is not None and not 10 <= self.secret_lifetime_s <= 7200:
             raise BrokerSettingsError("secret_lifetime_s must be from 10 to 7200")
+
+
+def _check_names(setting: str, names: Iterable[str], read: Callable[[str], object], example: str) -> None:
+    for name in names:
+        if read(name) is None:
+            raise BrokerSettingsError(f"{setting}: {name!r} must look like {example}")
 
 
 def _base_url(text: str) -> str:

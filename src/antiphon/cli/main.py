@@ -15,6 +15,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "serve": "antiphon.cli.serve:serve",
+    "broker": "antiphon.cli.broker:broker",
     "doctor": "antiphon.cli.doctor:doctor",
     "config": "antiphon.cli.config:config",
     "models": "antiphon.cli.models:models",
