@@ -3,7 +3,7 @@ import pytest
 from antiphon.rtc.receiving import AudioReceiver
 from antiphon.rtc.rtp import RtpPacket
 from antiphon.rtc.sdp import Codec
-from tests.support.rtc_network import CONCEALED, SILENCE, Arrival, NumberedDecoder, deliver, numbered, runs, told
+from tests.support.rtc_network import CONCEALED, SILENCE, Arrival, deliver, numbered, numbered_receiver, runs, told
 
 _PCMU = Codec(0, "PCMU", 8_000)
 
@@ -13,12 +13,8 @@ def _sent(*numbers: int, duration_ms: int = 20) -> list[Arrival]:
     return [Arrival(number * duration_ms / 1000, numbered(number, duration_ms=duration_ms)) for number in numbers]
 
 
-def _receiver() -> AudioReceiver:
-    return AudioReceiver(lambda _: NumberedDecoder())
-
-
 def test_nothing_is_heard_before_the_first_packet() -> None:
-    receiver = _receiver()
+    receiver = numbered_receiver()
     assert all(receiver.tick(number / 50) == b"" for number in range(100))
     assert len(receiver.push(numbered(1), _PCMU, 2.0)) == 960
 
@@ -64,7 +60,7 @@ def test_a_gap_at_the_end_waits_no_longer_than_three_ticks() -> None:
 
 
 def test_a_packet_that_comes_twice_is_heard_once() -> None:
-    receiver = _receiver()
+    receiver = numbered_receiver()
     arrivals = [Arrival(arrival.at_s + shift, arrival.packet) for arrival in _sent(1, 2, 3) for shift in (0, 0.015)]
     assert runs(deliver(arrivals, 0.1, receiver)) == [(1, 20), (2, 20), (3, 20)]
     assert receiver.dropped_packets == 3
@@ -88,7 +84,7 @@ def test_silence_goes_on_by_the_clock_after_160_ms() -> None:
 def test_what_comes_after_its_time_has_passed_replaces_nothing() -> None:
     """A jam: what was sent from 0.06 to 0.5 s comes at 0.5 s."""
     jam = [Arrival(0.5 + n / 10_000, numbered(n)) for n in range(3, 25)]
-    receiver = _receiver()
+    receiver = numbered_receiver()
     delivered = deliver([*_sent(1, 2), *jam, *_sent(*range(25, 50))], 1.0, receiver)
     heard = runs(delivered)
     assert [value for value, _ in heard[:3]] == [1, 2, SILENCE]
@@ -137,14 +133,14 @@ def test_a_known_source_is_heard_again_when_the_present_one_is_silent() -> None:
 
 
 def test_four_sources_are_remembered() -> None:
-    receiver = _receiver()
+    receiver = numbered_receiver()
     for ssrc in range(1000):
         receiver.push(numbered(1, ssrc=ssrc), _PCMU, ssrc / 50)
         assert len(receiver._streams) <= 4
 
 
 def test_another_codec_of_the_same_source_has_a_clock_of_its_own() -> None:
-    receiver = _receiver()
+    receiver = numbered_receiver()
     opus = Codec(111, "opus", 48_000)
     first = receiver.push(numbered(1), opus, 0.02)
     second = receiver.push(numbered(2, timestamp=160), _PCMU, 0.04)
@@ -176,13 +172,52 @@ def test_an_empty_packet_is_no_loss_and_no_sound() -> None:
 
 def test_a_stall_of_our_own_loses_nothing() -> None:
     """For two seconds neither packets nor ticks are served; then the ticks come first."""
-    receiver = _receiver()
+    receiver = numbered_receiver()
     delivered = deliver(_sent(*range(1, 11)), 0.22, receiver)
     for number in range(5):
         delivered.append((2.2, receiver.tick(2.2 + number / 10_000)))
     for arrival in _sent(*range(11, 110)):
         delivered.append((2.2, receiver.push(arrival.packet, arrival.codec, 2.2)))
     assert runs(delivered) == [(n, 20) for n in range(1, 110)]
+
+
+@pytest.mark.parametrize(("late_ms", "heard_ms"), [(0, 20), (24, 20), (28, 16), (44, 16)])
+def test_of_a_packet_whose_time_has_passed_in_part_the_rest_is_heard(late_ms: int, heard_ms: int) -> None:
+    after = [Arrival(1.0 + late_ms / 1000, numbered(3, timestamp=48_000))]
+    heard = runs(deliver([*_sent(1, 2), *after], 1.06))
+    assert heard == [(1, 20), (2, 20), (SILENCE, 960 - heard_ms), (3, heard_ms)]
+
+
+def test_what_is_lost_after_silence_is_not_invented() -> None:
+    after = [Arrival(n / 50, numbered(n)) for n in range(53, 60)]
+    heard = [value for value, _ in runs(deliver([*_sent(1, 2), *after], 1.2))]
+    assert heard[:5] == [1, 2, SILENCE, told(53), 53]
+
+
+def test_a_packet_within_what_was_heard_changes_nothing() -> None:
+    inside = numbered(2, timestamp=2400, duration_ms=10)
+    arrivals = [Arrival(0.12, numbered(1, timestamp=0, duration_ms=120)), Arrival(0.13, inside)]
+    after = [Arrival(n / 50, numbered(n, sequence=n - 4, timestamp=n * 960 - 960)) for n in (7, 8)]
+    assert runs(deliver([*arrivals, *after], 0.2)) == [(1, 120), (7, 20), (8, 20)]
+
+
+def test_single_late_packets_are_heard_one_after_the_other_without_their_pauses() -> None:
+    late = [Arrival(1.0 + n, numbered(n, timestamp=n * 48_000 - 46_000)) for n in (2, 3)]
+    heard = runs(deliver([*_sent(1), *late], 5.0))
+    assert [value for value, _ in heard] == [1, SILENCE, 2, 3, SILENCE]
+    assert sum(duration_ms for _, duration_ms in heard) / 1000 == pytest.approx(4.98, abs=0.08)
+
+
+def test_pauses_that_only_time_stamps_tell_are_not_delivered_ahead_of_time() -> None:
+    arrivals = [Arrival(n / 50, numbered(n, timestamp=n * 91_200)) for n in range(1, 100)]
+    assert sum(len(pcm) for _, pcm in deliver(arrivals, 2.0)) / 48_000 < 2.0 * 1.01 + 2.1
+
+
+def test_time_that_a_sender_left_out_is_not_made_up_for_in_a_burst() -> None:
+    slow = [Arrival(n * 0.15, numbered(n)) for n in range(1, 400)]
+    burst = [Arrival(60.0 + n / 1000, numbered(n)) for n in range(400, 1400)]
+    delivered = deliver([*slow, *burst], 62.0)
+    assert sum(len(pcm) for at_s, pcm in delivered if at_s >= 60.0) / 48_000 < 2.0 * 1.01 + 2.3
 
 
 def test_what_is_closed_hears_nothing() -> None:

@@ -12,7 +12,7 @@ from antiphon.rtc.receiving import AudioReceiver
 from antiphon.rtc.rtp import RtpPacket
 from antiphon.rtc.sdp import Codec
 
-__all__ = ["CODEC", "CONCEALED", "SILENCE", "Arrival", "NumberedDecoder", "deliver", "numbered", "runs", "told"]
+__all__ = ["CODEC", "CONCEALED", "SILENCE", "Arrival", "deliver", "numbered", "numbered_receiver", "runs", "told"]
 
 CODEC = Codec(111, "opus", 48_000)
 SILENCE = 0
@@ -47,7 +47,7 @@ def told(number: int) -> int:
     return -number
 
 
-class NumberedDecoder:
+class _NumberedDecoder:
     def decode(self, packet: bytes) -> bytes:
         if len(packet) != 3:
             raise ValueError("broken")
@@ -62,15 +62,20 @@ class NumberedDecoder:
     def close(self) -> None: ...
 
 
+def numbered_receiver() -> AudioReceiver:
+    """Of packets made by ``numbered``, whatever their codec."""
+    return AudioReceiver(_numbered_decoder)
+
+
 def _numbered_decoder(_: Codec) -> FrameDecoder:
-    return NumberedDecoder()
+    return _NumberedDecoder()
 
 
 def deliver(
     arrivals: Iterable[Arrival], until_s: float, receiver: AudioReceiver | None = None
 ) -> list[tuple[float, bytes]]:
     """What is delivered, and when: packets at their time, a tick every 20 ms (5 ms after whole ones)."""
-    receiver = receiver or AudioReceiver(_numbered_decoder)
+    receiver = receiver or numbered_receiver()
     events: list[tuple[float, Arrival | None]] = [(arrival.at_s, arrival) for arrival in arrivals]
     events += [(0.005 + _TICK_S * number, None) for number in range(int(until_s / _TICK_S))]
     delivered = []

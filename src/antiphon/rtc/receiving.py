@@ -159,6 +159,8 @@ class AudioReceiver:
         stream.waiting = None
         pause = self._place(stream, first)
         pcm = pause + self._play(stream, first, 0)
+        if spacing_s > _QUIET_S:  # silence has been delivered for what lies between them
+            pcm += self._place(stream, packet)
         return pcm + self._play(stream, packet, max(0, stream.gap_samples(packet)))
 
     def _drop_waiting(self, stream: "_Stream") -> None:
