@@ -35,6 +35,18 @@ def test_the_lines_follow_the_settings(flags: dict[str, Any], words: str) -> Non
     assert "hush" not in text
 
 
+@pytest.mark.parametrize(
+    ("flags", "calls", "words"),
+    [
+        ({}, "UDP port 8001 on ::1", "WebRTC     http://127.0.0.1:8000/v1/realtime/calls  (UDP port 8001 on ::1)"),
+        ({}, "", "WebRTC     not installed: pip install 'antiphon[webrtc]'"),
+        ({"rtc": False}, "", "WebRTC     off"),
+    ],
+)
+def test_where_calls_are_taken_is_told(flags: dict[str, Any], calls: str, words: str) -> None:
+    assert words in _text(flags, calls=calls)
+
+
 def test_our_own_authority_is_named_where_clients_need_it() -> None:
     text = _text({"tls_self_signed": True}, authority=Path("/state/ca.pem"))
     assert "NODE_EXTRA_CA_CERTS=/state/ca.pem" in text

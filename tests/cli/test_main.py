@@ -79,6 +79,20 @@ def test_a_taken_port_is_told_before_anything_is_loaded(run: Run) -> None:
     assert f"port {port} on 127.0.0.1 is taken by another program: choose another with --port" in errors
 
 
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_taken_port_of_calls_is_told_before_anything_is_loaded(run: Run, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        arguments = ["--engine", "scripted", "--port", "0", "--rtc-port", str(port)]
+        status, output, errors = run(["serve", *arguments])
+        found, examined, _ = run(["doctor", *arguments])
+    assert (status, output) == (2, "")
+    assert f"port {port} for calls over WebRTC is taken by another program: choose another with --rtc-port" in errors
+    assert found == 1
+    assert f"fail  calls     port {port} for calls over WebRTC is taken" in examined
+
+
 def test_without_a_command_the_help_is_shown(run: Run) -> None:
     status, output, errors = run([])
     assert status == 2
@@ -120,6 +134,8 @@ def test_the_reference_lists_every_setting(run: Run) -> None:
     [
         (["--engine", "scripted", "--port", "0"], 0, "ok    engines   scripted"),
         (["--engine", "scripted", "--port", "0", "--tls-self-signed"], 0, "a certificate of our own"),
+        (["--engine", "scripted", "--port", "0"], 0, "ok    calls     UDP and TCP port of its own choice on 127.0.0.1"),
+        (["--engine", "scripted", "--port", "0", "--no-rtc"], 0, "ok    calls     off"),
         (["--set", "prot=1"], 1, "did you mean port?"),
         (["--engine", "llm=nonsense", "--port", "0"], 1, "there is no llm engine 'nonsense'"),
         (

@@ -50,12 +50,13 @@ _OTHER_MACHINES = (
     "ANTIPHON_API_KEYS=first-long-random-key,second-long-random-key "
     "antiphon serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"
 )
+_BEHIND_NAT = "ANTIPHON_API_KEYS=first-long-random-key antiphon serve --host 0.0.0.0 --public-address 203.0.113.7"
 _CONFORM = f"antiphon conform --url {DEFAULT_ADDRESS.replace('http', 'ws')}/v1/realtime --scripted"
 CONFORM = {f"{_CONFORM} --only 'items.*' --only errors.event-id"}
 """Run against a server of the test's own."""
 RUN_ELSEWHERE |= {_CONFORM: "tests/e2e/test_conform.py", f"{_CONFORM} --json": "tests/e2e/test_conform.py"}
 _RECORDED = "ANTIPHON_RECORD_DIR=. antiphon serve"
-SERVED = {_OTHER_MODEL, _OTHER_MACHINES, _RECORDED}
+SERVED = {_OTHER_MODEL, _OTHER_MACHINES, _BEHIND_NAT, _RECORDED}
 """Their settings are read as they stand; the servers behind them are the reader's."""
 
 

@@ -89,7 +89,8 @@ async def _run(
     tls: ssl.SSLContext | None,
     wait_until_ready: bool,
 ) -> str:
-    settings = load_settings({"drain_s": 0, **flags})
+    # Calls have tests of their own; the others' servers need no ports for them.
+    settings = load_settings({"drain_s": 0, "rtc": False, **flags})
     sockets = bind("127.0.0.1", 0)
     server = RunningServer(port_of(sockets), asyncio.Event(), asyncio.Event())
     async with asyncio.TaskGroup() as tasks:

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +114,45 @@ def test_the_load_of_engines_that_know_it_is_exported() -> None:
     assert "antiphon_llm_load" not in values
 
 
+@dataclass
+class Figures:
+    """Of an endpoint of calls."""
+
+    calls: int = 3
+    half_open: int = 1
+    ended: Mapping[str, int] = field(default_factory=lambda: {"silent": 2, "hung_up": 7})
+    dropped: Mapping[str, int] = field(default_factory=lambda: {"dtls": 4})
+    tick_lateness: Sequence[int] = (5, 1)
+    late_s: float = 0.25
+
+
+FIGURES = Figures()
+
+
+def test_what_the_endpoint_of_calls_counts_is_exported() -> None:
+    observer = ServerObserver()
+    observer.watch_calls([10], lambda: FIGURES)
+    values = _values(observer)
+    assert {
+        name: value for name, value in values.items() if name.startswith("antiphon_call") and "sessions" not in name
+    } == {
+        "antiphon_calls": "3",
+        "antiphon_calls_half_open": "1",
+        'antiphon_calls_total{ending="hung_up"}': "7",
+        'antiphon_calls_total{ending="silent"}': "2",
+        'antiphon_call_packets_dropped_total{reason="dtls"}': "4",
+        'antiphon_call_tick_lateness_seconds_bucket{le="0.01"}': "5",
+        'antiphon_call_tick_lateness_seconds_bucket{le="+Inf"}': "6",
+        "antiphon_call_tick_lateness_seconds_sum": "0.25",
+        "antiphon_call_tick_lateness_seconds_count": "6",
+    }
+
+
 def test_every_error_code_of_the_protocol_has_its_own_series() -> None:
     """A code that is missing here would be counted as ``other``."""
     pattern = re.compile(r'ProtocolError\(\s*"([a-z_]+)"')
     used: set[str] = set()
-    for layer in ("core", "protocol", "runtime"):
+    for layer in ("core", "protocol", "runtime", "transports"):
         for path in (SOURCES / layer).rglob("*.py"):
             used.update(pattern.findall(path.read_text()))
     assert used - set(ERROR_CODES) == set()
@@ -128,6 +163,7 @@ def test_the_page_lists_every_metric() -> None:
     observer = ServerObserver()
     engines: dict[EngineKind, Any] = {EngineKind.STT: _Loaded()}
     observer.watch(engines, lambda: 0)
+    observer.watch_calls([1], lambda: FIGURES)
     rendered = observer.registry.render()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", rendered, re.MULTILINE))
     texts = dict(re.findall(r"^# HELP (\S+) (.*)$", rendered, re.MULTILINE))

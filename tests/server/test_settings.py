@@ -117,6 +117,21 @@ def test_slips_in_the_file_are_refused_with_their_place(file: str, message: str)
 
 
 @pytest.mark.parametrize(
+    ("flags", "port"),
+    [
+        ({}, 8001),
+        ({"port": 9000}, 9001),
+        ({"port": 0}, 0),
+        ({"rtc_port": 5000}, 5000),
+        ({"port": 65535, "rtc_port": 0}, 0),
+        ({"port": 65535, "rtc": False}, 65536),
+    ],
+)
+def test_calls_have_the_port_after_the_servers_own(flags: dict[str, Any], port: int) -> None:
+    assert load_settings(flags).chosen_rtc_port == port
+
+
+@pytest.mark.parametrize(
     ("flags", "message"),
     [
         ({"host": "0.0.0.0"}, "keys are required"),
@@ -132,6 +147,9 @@ def test_slips_in_the_file_are_refused_with_their_place(file: str, message: str)
         ({"record_dir": "nowhere"}, "record_dir: there is no folder 'nowhere'"),
         ({"trusted_proxies": "*"}, "neither an address nor a network"),
         ({"api_keys": "caf\u00e9"}, "visible ASCII"),
+        ({"port": 65535}, "port + 1 is above 65535: set rtc_port"),
+        ({"port": 9000, "rtc_port": 9000}, "rtc_port is port, which HTTP takes"),
+        ({"public_addresses": "voice.example.com"}, "'voice.example.com' is not an address"),
         ({"session_audio_bytes": 2**30, "process_audio_bytes": 2**29}, "more than process_audio_bytes"),
     ],
 )

@@ -22,10 +22,11 @@ def banner(
     port: int,
     authority: Path | None,
     engines: Sequence[str],
+    calls: str = "",
     notes: Sequence[str] = (),
     is_scripted: bool = False,
 ) -> Sequence[str]:
-    """``authority``: the certificate that clients must trust, where it is our own."""
+    """``authority``: the certificate that clients must trust, where it is our own; ``calls``: where they are taken."""
     host = f"{display_host(settings.host)}:{port}"
     web, ws = (f"https://{host}", f"wss://{host}") if settings.has_tls else (f"http://{host}", f"ws://{host}")
     key = "<key>" if settings.keys_required else "any"
@@ -33,6 +34,7 @@ def banner(
     lines += [
         f"antiphon {__version__}",
         f"  WebSocket  {ws}/v1/realtime",
+        f"  WebRTC     {_webrtc(settings, web, calls)}",
         f"  HTTP       {web}/v1  ({web}/readyz, {web}/metrics)",
         f"  Keys       {_keys(settings)}",
     ]
@@ -43,6 +45,12 @@ def banner(
     if authority is not None:
         lines.append(f"  Trust      {authority}  (browsers: import it; Node and Python: the lines below)")
     return [*lines, "", "Use it with", *_clients(web, ws, key, authority), "", "Warming up ..."]
+
+
+def _webrtc(settings: Settings, web: str, calls: str) -> str:
+    if calls:
+        return f"{web}/v1/realtime/calls  ({calls})"
+    return "not installed: pip install 'antiphon[webrtc]'" if settings.rtc else "off"
 
 
 def _keys(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from antiphon.engines.registry import EngineKind
 from antiphon.server.certificates import certificate_of, tls_context
 from antiphon.server.engines import EnginePlan, plan_engines
 from antiphon.server.listen import bind
+from antiphon.server.rtc_values import check_calls, extra_is_installed, opus_of_calls
 from antiphon.server.settings import Settings, SettingsError, load_settings
 from antiphon.web.hosts import is_loopback
 from antiphon.weights import State, cache
@@ -69,6 +70,7 @@ def _examine(config: Path | None, engines: Sequence[str], flags: dict[str, Any])
     yield Finding("ok", "settings", f"host {settings.host}, port {settings.port}, {settings.max_sessions} sessions")
     yield from _check_keys(settings)
     yield from _attempt("port", lambda: _port(settings))
+    yield from _check_calls(settings)
     yield from _attempt("tls", lambda: _tls(settings))
     yield from _check_engines(settings, is_scripted(engines))
     yield from _check_machine()
@@ -101,6 +103,16 @@ def _port(settings: Settings) -> str:
     for sock in bind(settings.host, settings.port):
         sock.close()
     return f"{settings.port} on {settings.host} is free"
+
+
+def _check_calls(settings: Settings) -> Iterator[Finding]:
+    if not settings.rtc:
+        yield Finding("ok", "calls", "off")
+    elif not extra_is_installed():
+        text = "not taken over WebRTC: an extra is missing"
+        yield Finding("warn", "calls", text, "pip install 'antiphon[webrtc]', or --no-rtc")
+    else:
+        yield from _attempt("calls", lambda: f"{check_calls(settings)}; {opus_of_calls()}")
 
 
 def _tls(settings: Settings) -> str:

@@ -21,6 +21,15 @@ _OPTIONS = (
     click.option("--tls-cert", help="Certificate chain (PEM)."),
     click.option("--tls-key", help="Private key (PEM)."),
     click.option("--tls-self-signed", is_flag=True, default=None, help="Make and keep a certificate of our own."),
+    click.option("--rtc/--no-rtc", default=None, help="Take calls over WebRTC [default: yes]."),
+    click.option("--rtc-port", type=int, help="UDP and TCP port of all calls [default: port + 1]."),
+    click.option(
+        "--public-address",
+        "public_addresses",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Address at which callers reach this machine, where it is behind NAT; may be given several times.",
+    ),
     click.option("--max-sessions", type=int, help="Sessions at a time [default: 64]."),
     click.option("--strict", is_flag=True, default=None, help="Refuse unknown fields, as the hosted API does."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log lines."),
@@ -49,7 +58,7 @@ def is_scripted(engines: Sequence[str]) -> bool:
 
 def nested(engines: Sequence[str], pairs: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     """Flags as the settings file would hold them; those that were not given are left out."""
-    flags = {name: value for name, value in given.items() if value is not None}
+    flags = {name: value for name, value in given.items() if value is not None and value != ()}
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator or not name:

@@ -1,6 +1,7 @@
 """``antiphon serve``: settings, weights, engines, then the server until a signal comes."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ from antiphon.server.certificates import certificate_of, tls_context
 from antiphon.server.engines import build_engines, describe, fetch_weights, plan_engines
 from antiphon.server.listen import bind, port_of
 from antiphon.server.logs import configure_logging
+from antiphon.server.rtc_values import check_calls, extra_is_installed
 from antiphon.server.serving import serve as serve_until_signal
-from antiphon.server.settings import load_settings
+from antiphon.server.settings import Settings, SettingsError, load_settings
 
 __all__ = ["serve"]
 
@@ -31,6 +33,7 @@ def serve(config: Path | None, engines: Sequence[str], pairs: Sequence[str], **g
     certificate = certificate_of(settings)
     tls = tls_context(certificate) if certificate is not None else None
     sockets = bind(settings.host, settings.port)
+    calls = _check_calls(settings, sockets)
     fetch_weights(plan, fetch_progress.for_stderr)
     began_s = time.monotonic()
     built = build_engines(plan)
@@ -39,6 +42,7 @@ def serve(config: Path | None, engines: Sequence[str], pairs: Sequence[str], **g
         port=port_of(sockets),
         authority=certificate.authority if certificate is not None else None,
         engines=describe(built),
+        calls=calls,
         notes=plan.notes,
         is_scripted=plan.is_scripted,
     )
@@ -51,3 +55,15 @@ def serve(config: Path | None, engines: Sequence[str], pairs: Sequence[str], **g
     if failure:
         raise click.ClickException(failure)
     return 0
+
+
+def _check_calls(settings: Settings, sockets: Sequence[socket.socket]) -> str:
+    """Where calls will be taken, "" if they are not. Raises ``SettingsError``."""
+    if not settings.rtc or not extra_is_installed():
+        return ""
+    try:
+        return check_calls(settings)
+    except SettingsError:
+        for bound in sockets:
+            bound.close()
+        raise

@@ -83,10 +83,13 @@ CallAcceptRequest: TypeAlias = RealtimeSessionUpdate
 
 
 class CallCreateRequest(Wire, kw_only=True, frozen=True):
-    """``POST /v1/realtime/calls`` as multipart form: the two parts, ``session`` parsed from its JSON text."""
+    """``POST /v1/realtime/calls`` as multipart form: the two parts, ``session`` parsed from its JSON text.
+
+    The reference has realtime sessions only; transcription is taken too.
+    """
 
     sdp: str
-    session: Opt[RealtimeSessionUpdate] = UNSET
+    session: Opt[SessionUpdateBody] = UNSET
 
 
 class CallReferRequest(Wire, kw_only=True, frozen=True):

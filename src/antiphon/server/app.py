@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from antiphon.engines.errors import EngineError
+from antiphon.server.call_items import add_item
+from antiphon.server.calls import create_call, hang_up, renegotiate
 from antiphon.server.context import Context, Readiness
 from antiphon.server.engines import close_engines, warm_up
 from antiphon.server.errors import ApiError, exception_handlers
@@ -19,6 +21,7 @@ from antiphon.server.logs import log_line
 from antiphon.server.loop_lag import watch_loop_lag
 from antiphon.server.models import get_model, list_models
 from antiphon.server.origin import BrowserRules, OriginPolicy
+from antiphon.server.own_pages import OwnPages
 from antiphon.server.realtime import realtime, realtime_without_upgrade
 from antiphon.server.session_requests import create_client_secret, create_session, create_transcription_session
 
@@ -37,7 +40,12 @@ ROUTES: Sequence[BaseRoute] = (
     Route("/v1/realtime/client_secrets", create_client_secret, methods=["POST"]),
     Route("/v1/realtime/sessions", create_session, methods=["POST"]),
     Route("/v1/realtime/transcription_sessions", create_transcription_session, methods=["POST"]),
+    Route("/v1/realtime/calls", create_call, methods=["POST"]),
+    Route("/v1/realtime/calls/{call_id}", renegotiate, methods=["POST"]),
+    Route("/v1/realtime/calls/{call_id}/hangup", hang_up, methods=["POST"]),
+    Route("/v1/realtime/calls/{call_id}/items", add_item, methods=["POST"]),
     Route("/v1/realtime", realtime_without_upgrade, methods=["GET"]),
+    Route("/v1/realtime", create_call, methods=["POST"]),
     WebSocketRoute("/v1/realtime", realtime),
 )
 """Every address that answers, sockets included."""
@@ -50,17 +58,20 @@ def create_app(
 
     ``on_ready`` is called once sessions are accepted; ``on_failed``, with one line, if that can never be.
     """
+    pages = OwnPages(context.settings)
     app = Starlette(
-        routes=[*ROUTES, WebSocketRoute("/{path:path}", _no_such_socket)],
+        routes=[*ROUTES, *pages.routes, WebSocketRoute("/{path:path}", _no_such_socket)],
         exception_handlers=exception_handlers(),
-        lifespan=lambda _: _lifespan(context, on_ready, on_failed),
+        lifespan=lambda _: _lifespan(context, pages, on_ready, on_failed),
     )
     app.state.context = context
     settings = context.settings
     policy = OriginPolicy.of(
         keys_required=settings.keys_required, hosts=settings.allowed_hosts, origins=settings.allowed_origins
     )
-    return BrowserRules(app, policy, context.observer.refused)
+    server = BrowserRules(app, policy, context.observer.refused)
+    pages.begin(server)
+    return server
 
 
 async def _no_such_socket(socket: WebSocket) -> None:
@@ -69,10 +80,10 @@ async def _no_such_socket(socket: WebSocket) -> None:
 
 @contextlib.asynccontextmanager
 async def _lifespan(
-    context: Context, on_ready: Callable[[], None], on_failed: Callable[[str], None]
+    context: Context, pages: OwnPages, on_ready: Callable[[], None], on_failed: Callable[[str], None]
 ) -> AsyncIterator[None]:
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with pages.lifespan(), context.calls.running(on_failed), asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(watch_loop_lag(context.observer.loop_lag), name="loop lag"),
                 tasks.create_task(_run_sessions(context, on_failed), name="sessions"),

@@ -14,6 +14,7 @@ from antiphon.server.errors import ApiError
 from antiphon.web.local import is_from_this_machine
 
 __all__ = [
+    "KEY_REFUSED_CODE",
     "REALTIME_SUBPROTOCOL",
     "Keyring",
     "PresentedKey",
@@ -23,6 +24,7 @@ __all__ = [
     "require_key",
 ]
 
+KEY_REFUSED_CODE = "invalid_api_key"
 REALTIME_SUBPROTOCOL = "realtime"
 _KEY_SUBPROTOCOL = "openai-insecure-api-key."
 _OWNER_DIGITS = 32
@@ -91,7 +93,7 @@ def require_key(keyring: Keyring, presented: PresentedKey) -> str:
         if presented.key is None
         else "Incorrect API key provided."
     )
-    raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+    raise ApiError(401, message, code=KEY_REFUSED_CODE, headers={"WWW-Authenticate": "Bearer"})
 
 
 def is_local_request(connection: HTTPConnection) -> bool:

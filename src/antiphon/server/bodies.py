@@ -9,7 +9,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.server.context import context_of
 from antiphon.server.errors import ApiError
 
-__all__ = ["BODY_MAX_BYTES", "api_error", "read_body"]
+__all__ = ["BODY_MAX_BYTES", "api_error", "read_body", "read_content"]
 
 BODY_MAX_BYTES = 1024 * 1024
 """A session of any legal size fits in."""
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 async def read_body(request: Request, wire_type: type[_T]) -> _T:
     """The request's JSON body; an empty one counts as ``{}``. Raises ``ApiError``."""
-    content = await _content(request)
+    content = await read_content(request, BODY_MAX_BYTES)
     try:
         return decode_body(content or b"{}", wire_type, strict=context_of(request).settings.strict).event
     except ProtocolError as error:
@@ -30,13 +30,14 @@ def api_error(error: ProtocolError) -> ApiError:
     return ApiError(400, error.message, code=error.code, param=error.param, type=error.type)
 
 
-async def _content(request: Request) -> bytes:
+async def read_content(request: Request, max_bytes: int) -> bytes:
+    """The request's body. Raises ``ApiError`` where it is larger, or ends too early."""
     content = bytearray()
     try:
         async for chunk in request.stream():
             content += chunk
-            if len(content) > BODY_MAX_BYTES:
-                message = f"The request's body is too large: at most {BODY_MAX_BYTES} bytes are allowed."
+            if len(content) > max_bytes:
+                message = f"The request's body is too large: at most {max_bytes} bytes are allowed."
                 raise ApiError(413, message, code="request_too_large")
     except ClientDisconnect:
         raise ApiError(400, "The request's body ended too early.", code="bad_request") from None

@@ -2,10 +2,13 @@
 
 import hmac
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from antiphon.server.auth import PresentedKey, digest_of, require_key
 from antiphon.server.client_secrets import OpenedSecret
-from antiphon.server.context import Context
+
+if TYPE_CHECKING:
+    from antiphon.server.context import Context
 
 __all__ = ["Caller", "authenticated", "may_control"]
 
@@ -21,7 +24,7 @@ class Caller:
     opened: OpenedSecret | None = field(default=None, repr=False)
 
 
-def authenticated(context: Context, presented: PresentedKey) -> Caller:
+def authenticated(context: "Context", presented: PresentedKey) -> Caller:
     """Who asks for a session. Raises ``ApiError`` for a key or secret that is not accepted."""
     opened = context.secrets.read(presented.key)
     if opened is None:
@@ -29,7 +32,7 @@ def authenticated(context: Context, presented: PresentedKey) -> Caller:
     return Caller(opened.owner, digest_of(presented.key or ""), opened)
 
 
-def may_control(context: Context, presented: PresentedKey, maker: Caller | None) -> bool:
+def may_control(context: "Context", presented: PresentedKey, maker: Caller | None) -> bool:
     """Whether a request is for whoever made a call; None: there is no such call.
 
     Raises ``ApiError`` for a key or secret that is not accepted, whether there is such a call or not.

@@ -11,6 +11,7 @@ from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
 from antiphon.runtime.sessions import Sessions
 from antiphon.server.auth import Keyring
+from antiphon.server.call_registry import Calls
 from antiphon.server.client_secrets import ClientSecrets
 from antiphon.server.observe import ServerObserver
 from antiphon.server.settings import Settings
@@ -30,6 +31,7 @@ class Context:
     settings: Settings
     engines: Mapping[EngineKind, Engine]
     sessions: Sessions
+    calls: Calls
     observer: ServerObserver
     keyring: Keyring
     secrets: ClientSecrets

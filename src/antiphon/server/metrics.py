@@ -6,6 +6,7 @@ Everything runs on the event loop's thread; nothing here waits or locks.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import TypeVar
 
@@ -102,14 +103,54 @@ class Histogram(_Metric):
         counts = self._counts[series]
         if OTHER in series and not any(counts):
             return
-        below = 0
-        for bound, count in zip((*self._bounds, float("inf")), counts, strict=True):
-            below += count
-            limit = "+Inf" if bound == float("inf") else _number(bound)
-            marked = self._labels(series, f'le="{limit}"')
-            yield f"{self.name}_bucket{marked} {below}"
-        yield f"{self.name}_sum{self._labels(series)} {_number(self._sums[series])}"
-        yield f"{self.name}_count{self._labels(series)} {below}"
+        labels = partial(self._labels, series)
+        yield from _histogram_lines(self.name, labels, self._bounds, counts, self._sums[series])
+
+
+class ReadCounter(_Metric):
+    """Counts that somebody else keeps, by the values of one label, which come from their code."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, help: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
+        super().__init__(name, help)
+        self._names = (label,)
+        self._read = read
+
+    def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
+        for value, count in sorted(self._read().items()):
+            yield f"{self.name}{self._labels((value,))} {count}"
+
+
+class ReadHistogram(_Metric):
+    """A histogram that somebody else keeps: a count for each bucket and for what is above all, and the sum."""
+
+    kind = "histogram"
+
+    def __init__(
+        self, name: str, help: str, buckets: Sequence[float], read: Callable[[], tuple[Sequence[int], float]]
+    ) -> None:
+        super().__init__(name, help)
+        self._bounds = tuple(buckets)
+        self._read = read
+
+    def _sample(self, series: tuple[str, ...]) -> Iterator[str]:
+        counts, total = self._read()
+        yield from _histogram_lines(self.name, partial(self._labels, series), self._bounds, counts, total)
+
+
+def _histogram_lines(
+    name: str, labels: Callable[[str], str], bounds: Sequence[float], counts: Sequence[int], total: float
+) -> Iterator[str]:
+    below = 0
+    for bound, count in zip((*bounds, float("inf")), counts, strict=True):
+        below += count
+        limit = "+Inf" if bound == float("inf") else _number(bound)
+        marked = labels(f'le="{limit}"')
+        yield f"{name}_bucket{marked} {below}"
+    plain = labels("")
+    yield f"{name}_sum{plain} {_number(total)}"
+    yield f"{name}_count{plain} {below}"
 
 
 _M = TypeVar("_M", bound=_Metric)
@@ -131,6 +172,14 @@ class Registry:
         self, name: str, help: str, labels: Labels | None = None, *, buckets: Sequence[float] = LATENCY_BUCKETS_S
     ) -> Histogram:
         return self._add(Histogram(name, help, labels, buckets=buckets))
+
+    def read_counter(self, name: str, help: str, label: str, read: Callable[[], Mapping[str, int]]) -> ReadCounter:
+        return self._add(ReadCounter(name, help, label, read))
+
+    def read_histogram(
+        self, name: str, help: str, buckets: Sequence[float], read: Callable[[], tuple[Sequence[int], float]]
+    ) -> ReadHistogram:
+        return self._add(ReadHistogram(name, help, buckets, read))
 
     def render(self) -> str:
         return "".join(f"{line}\n" for metric in self._metrics for line in metric.lines())

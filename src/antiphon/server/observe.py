@@ -3,9 +3,9 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, Protocol, get_args
 
 from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
@@ -17,11 +17,20 @@ from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.mcp import McpFaultKind
 
-__all__ = ["ERROR_CODES", "ServerObserver"]
+__all__ = ["ERROR_CODES", "CallFigures", "ServerObserver"]
 
 _LOG = logging.getLogger(__name__)
 
-_REFUSALS = ("invalid_api_key", "capacity", "not_ready", "bad_request", "host_not_allowed", "origin_not_allowed")
+_REFUSALS = (
+    "invalid_api_key",
+    "capacity",
+    "not_ready",
+    "not_available",
+    "bad_request",
+    "call_not_found",
+    "host_not_allowed",
+    "origin_not_allowed",
+)
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _STATUSES = ("completed", "cancelled", "failed", "incomplete")
 STAGES = ("committed", "transcript", "first_text", "first_audio", "done")
@@ -40,6 +49,7 @@ ERROR_CODES = (
     "item_retrieve_invalid_item_id",
     "item_truncate_invalid_item_id",
     "mcp_list_tools_failed",
+    "message_too_large",
     "missing_required_parameter",
     "rate_limit_exceeded",
     "response_cancel_not_active",
@@ -53,6 +63,23 @@ ERROR_CODES = (
 _SESSION_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 _VAD_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 _STATM = Path("/proc/self/statm")
+
+
+class CallFigures(Protocol):
+    """What an endpoint of calls knows of itself."""
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def half_open(self) -> int: ...
+    @property
+    def ended(self) -> Mapping[Any, int]: ...
+    @property
+    def dropped(self) -> Mapping[str, int]: ...
+    @property
+    def tick_lateness(self) -> Sequence[int]: ...
+    @property
+    def late_s(self) -> float: ...
 
 
 class ServerObserver:
@@ -118,6 +145,22 @@ class ServerObserver:
                     read=lambda engine=engine: float(engine.load),  # type: ignore[misc]
                 )
 
+    def watch_calls(self, lateness_bounds_ms: Sequence[float], read: Callable[[], CallFigures]) -> None:
+        """Add what the endpoint of calls counts."""
+        registry = self.registry
+        registry.gauge("antiphon_calls", "Calls now.", read=lambda: float(read().calls))
+        registry.gauge("antiphon_calls_half_open", "Calls not connected yet.", read=lambda: float(read().half_open))
+        registry.read_counter("antiphon_calls_total", "Calls ended, by reason.", "ending", lambda: read().ended)
+        registry.read_counter(
+            "antiphon_call_packets_dropped_total", "Packets dropped, by reason.", "reason", lambda: read().dropped
+        )
+        registry.read_histogram(
+            "antiphon_call_tick_lateness_seconds",
+            "How late the 20 ms ticks of calls come.",
+            [bound_ms / 1000 for bound_ms in lateness_bounds_ms],
+            lambda: (read().tick_lateness, read().late_s),
+        )
+
     def refused(self, reason: str, connection_id: str, client: str) -> None:
         """A handshake was answered with an error. ``client`` is escaped already."""
         self._refusals.add(reason=reason)
@@ -130,6 +173,22 @@ class ServerObserver:
     def closed(self, opening: Opening) -> None:
         """A connection is over, whatever became of its session."""
         self._openings.pop(opening.connection_id, None)
+
+    def call_begun(self, call_id: str, opening: Opening, client: str) -> None:
+        """An offer was answered, and its session begins."""
+        self.opened(opening, client)
+        log_line(_LOG, "call_begun", logging.DEBUG, call=call_id, connection=opening.connection_id)
+
+    def call_ended(self, call_id: str, opening: Opening, ending: str, duration_s: float) -> None:
+        self.closed(opening)
+        log_line(
+            _LOG,
+            "call_ended",
+            call=call_id,
+            connection=opening.connection_id,
+            ending=ending,
+            duration_s=duration_s,
+        )
 
     def session_started(self, session_id: str, connection_id: str) -> None:
         log_line(_LOG, "session_started", logging.DEBUG, session=session_id, connection=connection_id)

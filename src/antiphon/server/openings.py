@@ -20,6 +20,7 @@ from antiphon.server.models import DEFAULT_MODEL, check_model
 __all__ = [
     "BETA_SUBPROTOCOL",
     "admit",
+    "asks_for_beta",
     "client_of",
     "connection_id_of",
     "count_refusal",
@@ -32,6 +33,13 @@ BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 _BETA_HEADER = "openai-beta"
 _BETA = "realtime=v1"
 _INTENTS = ("", "conversation", "transcription")
+_REASONS = {
+    "call_id_not_found": "call_not_found",
+    "invalid_api_key": "invalid_api_key",
+    "not_available": "not_available",
+    "rate_limit_exceeded": "capacity",
+}
+_OTHER_REASON = "bad_request"
 _RETRY_S = 5
 _HASH_DIGITS = 16
 
@@ -60,7 +68,7 @@ def opening_of(
             connection_id=connection_id_of(connection),
             bound=bound,
             asked=asked,
-            beta=_asks_for_beta(connection),
+            beta=asks_for_beta(connection),
             safety_hash=_safety_hash(connection),
         ),
         intent,
@@ -111,15 +119,15 @@ def too_many(message: str) -> ApiError:
 
 
 @contextlib.contextmanager
-def refusing(context: Context, connection: HTTPConnection, reason: str = "bad_request") -> Iterator[None]:
+def refusing(context: Context, connection: HTTPConnection) -> Iterator[None]:
     """Counts it where the block refuses a request, and answers what the protocol refuses with 400."""
     try:
         yield
     except ProtocolError as error:
-        count_refusal(context, connection, reason)
+        count_refusal(context, connection, _OTHER_REASON)
         raise api_error(error) from None
-    except ApiError:
-        count_refusal(context, connection, reason)
+    except ApiError as error:
+        count_refusal(context, connection, _REASONS.get(error.code or "", _OTHER_REASON))
         raise
 
 
@@ -144,7 +152,7 @@ def _safety_hash(connection: HTTPConnection) -> str | None:
     return hashlib.sha256(identifier.encode()).hexdigest()[:_HASH_DIGITS] if identifier else None
 
 
-def _asks_for_beta(connection: HTTPConnection) -> bool:
+def asks_for_beta(connection: HTTPConnection) -> bool:
     # The beta's reference client sends neither header nor subprotocol to an address of one's own.
     values = (*connection.headers.getlist(_BETA_HEADER), *connection.query_params.getlist(_BETA_HEADER))
     asked = {one.strip() for value in values for one in value.split(",")}

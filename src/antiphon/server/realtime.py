@@ -1,5 +1,7 @@
 """``/v1/realtime``: from a WebSocket handshake to a session."""
 
+import logging
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,15 +10,18 @@ from starlette.websockets import WebSocket
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.sessions import Opening
-from antiphon.server.auth import REALTIME_SUBPROTOCOL, presented_key
+from antiphon.server.auth import KEY_REFUSED_CODE, REALTIME_SUBPROTOCOL, PresentedKey, presented_key
 from antiphon.server.callers import authenticated
+from antiphon.server.calls import call_of
 from antiphon.server.context import Context, context_of
 from antiphon.server.errors import ApiError
+from antiphon.server.logs import log_line
 from antiphon.server.openings import (
     BETA_SUBPROTOCOL,
     admit,
+    asks_for_beta,
     client_of,
-    count_refusal,
+    connection_id_of,
     opening_of,
     refusing,
 )
@@ -24,6 +29,7 @@ from antiphon.transports.websocket import WebSocketTransport
 
 __all__ = ["realtime", "realtime_without_upgrade"]
 
+_LOG = logging.getLogger(__name__)
 _KEY_REFUSED = 3000
 """Close code for what must not be tried again: clients reconnect after 1011 to 1013."""
 
@@ -33,23 +39,16 @@ async def realtime(socket: WebSocket) -> None:
     context = context_of(socket)
     presented = presented_key(socket.headers, socket.scope["subprotocols"])
     try:
-        caller = authenticated(context, presented)
+        if "call_id" in socket.query_params:
+            await _sideband(context, socket, presented)
+        else:
+            await _session(context, socket, presented)
     except ApiError as error:
-        count_refusal(context, socket, "invalid_api_key")
-        if presented.place != "subprotocol":
+        if error.code != KEY_REFUSED_CODE or presented.place != "subprotocol":
             raise
         # A browser shows its page no HTTP status: it learns the reason over the open socket.
         await _accept(socket)
         await _refuse_key(socket, error)
-        return
-    with refusing(context, socket):
-        if "call_id" in socket.query_params:
-            message = "No session found for the provided call_id"
-            raise ApiError(404, message, code="call_id_not_found", param="")
-        opening = opening_of(context, socket, caller.opened.session if caller.opened is not None else None)
-    with admit(context, socket):
-        await _accept(socket)
-        await _run(context, socket, opening)
 
 
 async def realtime_without_upgrade(request: Request) -> Response:
@@ -59,6 +58,25 @@ async def realtime_without_upgrade(request: Request) -> Response:
         code="upgrade_required",
         headers={"Upgrade": "websocket"},
     )
+
+
+async def _session(context: Context, socket: WebSocket, presented: PresentedKey) -> None:
+    with refusing(context, socket):
+        caller = authenticated(context, presented)
+        opening = opening_of(context, socket, caller.opened.session if caller.opened is not None else None)
+    with admit(context, socket):
+        await _accept(socket)
+        await _run(context, socket, opening)
+
+
+async def _sideband(context: Context, socket: WebSocket, presented: PresentedKey) -> None:
+    """One more connection to a call: it is told what happens from now on, and may say all that the caller may."""
+    with refusing(context, socket):
+        call = call_of(context, presented, socket.query_params["call_id"])
+        session = call.room()
+    await _accept(socket)
+    log_line(_LOG, "sideband_attached", call=call.id, connection=connection_id_of(socket), client=client_of(socket))
+    await session.attach(WebSocketTransport(socket), connection_id=connection_id_of(socket), beta=asks_for_beta(socket))
 
 
 async def _run(context: Context, socket: WebSocket, opening: Opening) -> None:

@@ -18,6 +18,7 @@ from antiphon.engines.registry import EngineKind
 from antiphon.runtime.sessions import Sessions
 from antiphon.server.app import create_app
 from antiphon.server.auth import Keyring
+from antiphon.server.call_registry import Calls
 from antiphon.server.client_secrets import ClientSecrets
 from antiphon.server.context import Context, Readiness
 from antiphon.server.listen import port_of
@@ -154,9 +155,10 @@ def _context(settings: Settings, engines: Mapping[EngineKind, Engine]) -> Contex
     observer = ServerObserver()
     sessions = Sessions(runtime_engines(engines), runtime_settings(settings), observer, mcp_client(settings))
     observer.watch(engines, lambda: sessions.active)
+    calls = Calls(settings, sessions, observer)
     keyring = Keyring(key.get_secret_value() for key in settings.api_keys)
     secrets = ClientSecrets(key.get_secret_value() for key in settings.client_secret_keys)
-    return Context(settings, engines, sessions, observer, keyring, secrets)
+    return Context(settings, engines, sessions, calls, observer, keyring, secrets)
 
 
 def _uvicorn_config(settings: Settings, app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:

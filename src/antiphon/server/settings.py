@@ -24,6 +24,7 @@ from pydantic_settings import (
 from antiphon.core.limits import Limits
 from antiphon.engines.registry import EngineKind
 from antiphon.runtime.settings import RuntimeSettings
+from antiphon.server.call_settings import CallsSection
 from antiphon.server.masking import mask
 from antiphon.server.settings_checks import SettingsError, check_together
 
@@ -195,6 +196,17 @@ class Settings(BaseSettings):
     trusted_proxies: _Texts = Field(
         default=(), description="Addresses or networks whose `X-Forwarded-*` headers are believed."
     )
+    rtc: bool = Field(
+        default=True, description="Take calls over WebRTC, which needs the extra `webrtc`; without it they are refused."
+    )
+    rtc_port: int | None = Field(
+        default=None, ge=0, le=65535, description="UDP port of all calls; else `port` + 1. 0 takes a free one."
+    )
+    rtc_tcp: bool = Field(default=True, description="Take calls over TCP too, on the same port number.")
+    public_addresses: _Texts = Field(
+        default=(),
+        description="Addresses of this machine outside NAT, for callers over WebRTC (comma-separated).",
+    )
     max_sessions: int = Field(
         default=_RUNTIME.max_sessions, ge=1, description="Sessions at a time; one more is refused with HTTP 429."
     )
@@ -244,6 +256,7 @@ class Settings(BaseSettings):
         default="info", description="Least severe level logged."
     )
 
+    calls: CallsSection = CallsSection()
     limits: LimitsSection = LimitsSection()
     mcp: McpSection = McpSection()
     patience: PatienceSection = PatienceSection()
@@ -270,6 +283,13 @@ class Settings(BaseSettings):
     @property
     def keys_required(self) -> bool:
         return bool(self.api_keys)
+
+    @property
+    def chosen_rtc_port(self) -> int:
+        """0: whichever is free."""
+        if self.rtc_port is not None:
+            return self.rtc_port
+        return self.port + 1 if self.port else 0
 
     @property
     def has_tls(self) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingsError", "check_together"]
 
+_PORT_MAX = 65535
+
 
 class SettingsError(Exception):
     """The settings cannot be used; the message is one line that says how to mend them."""
@@ -27,6 +29,7 @@ def check_together(settings: "Settings") -> None:
     _check_tls(settings)
     _check_access(settings)
     _check_signing_keys(settings)
+    _check_calls(settings)
     _check_loops(settings)
     _check_mcp(settings)
     if settings.record_dir is not None and not settings.record_dir.is_dir():
@@ -87,6 +90,18 @@ def _check_signing_keys(settings: "Settings") -> None:
                 f"client_secret_keys: a key must have at least {SIGNING_KEY_MIN_CHARS} characters, "
                 "as `openssl rand -hex 32` makes them"
             )
+
+
+def _check_calls(settings: "Settings") -> None:
+    if settings.rtc and settings.chosen_rtc_port > _PORT_MAX:
+        raise SettingsError(f"port + 1 is above {_PORT_MAX}: set rtc_port (--rtc-port), the port of calls over WebRTC")
+    if settings.rtc and settings.rtc_tcp and settings.port and settings.chosen_rtc_port == settings.port:
+        raise SettingsError("rtc_port is port, which HTTP takes: choose another, or turn rtc_tcp off")
+    for address in settings.public_addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise SettingsError(f"public_addresses: {address!r} is not an address, such as 203.0.113.7") from None
 
 
 def _check_mcp(settings: "Settings") -> None:

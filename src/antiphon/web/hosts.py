@@ -4,7 +4,16 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["display_host", "is_loopback", "is_origin", "is_wildcard", "normal_origin", "points_at", "split_host"]
+__all__ = [
+    "display_host",
+    "is_address",
+    "is_loopback",
+    "is_origin",
+    "is_wildcard",
+    "normal_origin",
+    "points_at",
+    "split_host",
+]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _NAME = re.compile(r"[a-z0-9_.-]+", re.ASCII)
@@ -18,6 +27,11 @@ def is_loopback(host: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return address is not None and address.is_loopback
+
+
+def is_address(host: str) -> bool:
+    """Whether this is an address itself, not a name of one."""
+    return _address(host) is not None
 
 
 def is_wildcard(host: str) -> bool:
