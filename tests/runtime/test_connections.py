@@ -1,6 +1,7 @@
 """Several connections of one session: each is told all that concerns it, and none can end another."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from antiphon.core.limits import Limits
-from antiphon.runtime.connection import MOST_FURTHER
+from antiphon.runtime.connection import MOST_FURTHER, Connection
+from antiphon.runtime.listener import Listener
+from antiphon.runtime.orchestrator import Orchestrator
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import TransportClosedError
 from antiphon.testing.clock import run_virtual
@@ -326,6 +329,29 @@ def test_a_handle_names_its_session() -> None:
     async def scenario(server: Server) -> None:
         client = await server.connect()
         assert server.handles[0].id == client.events[0]["session"]["id"]
+
+    _run(scenario)
+
+
+def test_nothing_is_kept_of_sessions_and_connections_that_are_over() -> None:
+    async def one(server: Server, number: int) -> None:
+        call = await server.connect(Call())
+        sideband = await server.attach(session=number)
+        await server.attach(session=number)
+        call.ask("say Hello.")
+        await call.until("response.done")
+        sideband.hang_up(clean=False)
+        call.hang_up(clean=number % 2 == 0)
+
+    async def scenario(server: Server) -> None:
+        for number in range(20):
+            await one(server, number)
+        await server.all_ended()
+        for kept in (server.handles, server.tasks, server.sidebands):
+            kept.clear()
+        gc.collect()
+        kinds = (Orchestrator, Connection, Listener)
+        assert [kept for kept in gc.get_objects() if type(kept) in kinds] == []
 
     _run(scenario)
 
