@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: serve test test-clients test-browsers lint type format bench clean help
+.PHONY: serve test test-clients test-browsers lint type format bench bench-rtc clean help
 
 help:  ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -31,6 +31,9 @@ format: $(VENV)/.test  ## Format the code
 
 bench: $(VENV)/.test  ## Measure, and print what docs/explanation/performance.md reports
 	@$(PYTHON) -m bench $(ARGS)
+
+bench-rtc: $(VENV)/.test  ## Measure calls over WebRTC (ARGS=--quick takes a minute)
+	@$(PYTHON) -m bench.rtc $(ARGS)
 
 clean:  ## Remove what the other commands made (not the models)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
