@@ -17,8 +17,13 @@ from antiphon.core.inputs import (
     AudioReceived,
     ClientEventReceived,
     ClientEventRefused,
+    ControlAttached,
+    ControlDetached,
     GenerationEnded,
     Input,
+    PlayoutCleared,
+    PlayoutEnded,
+    PlayoutStarted,
     SpeechProbability,
     TextProduced,
     TranscriptFailed,
@@ -45,7 +50,7 @@ from tests.support.play import Play
 from tests.support.properties import bounded
 from tests.support.runtime import Client, engines_of, serving
 from tests.support.session import Driver, Ids, config
-from tests.support.steps import FLAG, SMALL, STEP
+from tests.support.steps import FLAG, PACED, SMALL, STEP
 from tests.support.world import World
 
 
@@ -209,6 +214,7 @@ def test_a_disk_that_fails_costs_the_rest_of_the_log_and_not_the_session(
 _CONFIG = SessionConfig(
     realtime_session(id="sess_1", model="m", created_at_unix_s=0, max_s=60),
     0,
+    paced=True,
     prompts={
         "p": StoredPrompt("1", {"1": RealtimeSessionUpdate(instructions="Sing.", tools=[FunctionTool(name="f")])})
     },
@@ -235,6 +241,11 @@ INPUTS: dict[str, Input] = {
     "like bytes": _event(type="response.create", response={"metadata": {"$bytes": "none"}, "tool_choice": "none"}),
     "like marked": _event(type="response.create", response={"metadata": {"$$bytes": "none"}}),
     "not like": _event(type="response.create", response={"metadata": {"bytes": "none"}}),
+    "begun": PlayoutStarted("resp_1", "item_1"),
+    "left": PlayoutEnded("resp_1", "item_1", 4_800),
+    "cut": PlayoutCleared("resp_1", "item_1", 4_800, 150),
+    "attached": ControlAttached(1),
+    "detached": ControlDetached(1),
     "closed": TransportClosed(clean=True),
 }
 
@@ -310,11 +321,11 @@ def test_a_line_that_is_no_call_is_refused_by_its_number(line: bytes, tmp_path: 
 
 
 @bounded(30)
-@given(st.lists(STEP, min_size=10, max_size=40), st.sampled_from(["realtime", "transcription"]), FLAG)
+@given(st.lists(PACED | STEP, min_size=10, max_size=40), st.sampled_from(["realtime", "transcription"]), FLAG, FLAG)
 def test_whatever_happens_in_a_session_plays_back_the_same_from_its_file(
-    steps: list[Any], kind: str, with_audio: bool
+    steps: list[Any], kind: str, paced: bool, with_audio: bool
 ) -> None:
-    world = World(Driver(config(kind), SMALL))
+    world = World(Driver(config(kind, paced=paced), SMALL))
     world.driver.open()
     world.settle()
     play = Play(world)

@@ -32,7 +32,11 @@ class PacedTransport:
     @property
     def pending(self) -> set[str]:
         """The responses that have something to play."""
-        return {tag[0] for tag, _ in self._queue}
+        return {tag[0] for tag in self.pending_tags}
+
+    @property
+    def pending_tags(self) -> list[Tag]:
+        return [tag for tag, _ in self._queue]
 
     def play(self, order: PlayAudio) -> None:
         tag, samples = (order.response_id, order.item_id), len(order.pcm) // 2
@@ -78,6 +82,8 @@ class BufferRules:
     """Cut, and not told to be."""
     _may_be_cut: set[str] = field(default_factory=set)
     """Items that the latest clear, or a client's truncation, may cut; each once."""
+    _must_be_cut: set[str] = field(default_factory=set)
+    """Items of the conversation that a clear took out."""
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
@@ -94,6 +100,8 @@ class BufferRules:
         assert set(order.response_ids) <= set(self.open), "cut without any audio"
         self._owed |= set(order.response_ids)
         self._may_be_cut |= {item_id for response_id, item_id in self.transport.given if response_id in self._owed}
+        taken = [tag for tag in self.transport.pending_tags if tag[0] in self._owed]
+        self._must_be_cut |= {item_id for response_id, item_id in taken if response_id not in self.beside}
         self.transport.clear(order.response_ids)
 
     def client_truncates(self, item_id: str) -> None:
@@ -122,6 +130,11 @@ class BufferRules:
     def settled(self) -> None:
         assert not self._owed, "cut without a word"
 
+    def assert_cut(self, items: Collection[str]) -> None:
+        """Once the transport has told all: of the items that there are, those that were taken out were cut."""
+        assert not self._must_be_cut & set(items), "the rest of it was not heard"
+        self._must_be_cut.clear()
+
     def assert_silent(self) -> None:
         """Once all has been played."""
         assert not self.open, "neither stopped nor cleared"
@@ -147,6 +160,7 @@ class BufferRules:
     def _truncated(self, event: Event) -> None:
         item_id = event["item_id"]
         self._may_be_cut.remove(item_id)
+        self._must_be_cut.discard(item_id)
         (sent,) = [sent for tag, sent in self._all_sent() if tag[1] == item_id]
         assert 0 <= event["audio_end_ms"] <= sent // 24
 

@@ -172,6 +172,8 @@ class World:
             more = self.driver.take()
             self._check(more, answering)
             outputs += more
+        if self.buffer is not None:
+            self.buffer.assert_cut(self.items)
         self._check_state()
         return outputs
 

@@ -260,7 +260,7 @@ class ActiveResponse:
         whole = outcome.status in ("completed", "incomplete")
         for out in self._output:
             if out.entry.playout is not None:
-                out.entry.playout.whole = whole
+                out.entry.playout.whole |= whole
             if not isinstance(out, OpenMcpCall) and not (isinstance(out, OpenCall) and out.is_done):
                 self._close_item(out, status)
         for call in self._mcp():
