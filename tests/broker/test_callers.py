@@ -126,6 +126,15 @@ def test_an_id_that_is_no_text_is_an_error_of_the_application(answer_: Any) -> N
     assert upstream.heard == []
 
 
+@pytest.mark.parametrize("content_type", ["application/sdp", "application/json"])
+@pytest.mark.parametrize("answer_", ["realtime", 7, {"tools": [object()]}])
+def test_a_session_that_is_none_is_an_error_of_the_application(answer_: Any, content_type: str) -> None:
+    upstream = ScriptedUpstream()
+    app = application(upstream, hooks={"session": lambda request, user: answer_})
+    assert ask(app, content_type=content_type, content=b'{"method": "client_secret"}').status_code == 500
+    assert upstream.heard == []
+
+
 async def _reads(request: Request) -> str:
     return (await request.body())[:1].decode()
 

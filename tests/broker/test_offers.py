@@ -1,5 +1,6 @@
 """Offers are exchanged for answers, and calls are renegotiated and ended, at the endpoint's own addresses."""
 
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -64,7 +65,9 @@ def _as_hook(request: Any, user: str | None) -> dict[str, Any]:
     return SESSION
 
 
-@pytest.mark.parametrize("given", [{"session": SESSION}, {"hooks": {"session": _as_hook}}])
+@pytest.mark.parametrize(
+    "given", [{"session": SESSION}, {"session": MappingProxyType(SESSION)}, {"hooks": {"session": _as_hook}}]
+)
 def test_a_session_goes_with_the_offer_as_a_form(given: dict[str, Any]) -> None:
     upstream = ScriptedUpstream()
     assert ask(application(upstream, **given)).status_code == 201

@@ -4,7 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers as StarletteHeaders
 
+from antiphon.broker.origin import PageRules
+from antiphon.web.errors import ApiError
 from tests.support.broker import OWN, ScriptedUpstream, application, ask, error_of
 
 Headers = dict[str, str] | list[tuple[str, str]]
@@ -59,6 +64,22 @@ def test_a_page_of_another_site_is_refused_before_anything_else(page: str, conte
     assert (answer.status_code, error_of(answer)["code"]) == (403, "cross_site_request")
     assert "access-control-allow-origin" not in answer.headers
     assert upstream.heard == []
+
+
+_PARTS = ["http://", "https://", "app.example.com", "example.com", "evil.example", ".", ":80", ":443", "@", "/", "null"]
+_ORIGINS = st.lists(st.sampled_from(_PARTS) | st.text(max_size=3), max_size=5).map("".join)
+
+
+@given(origin=_ORIGINS, site=st.sampled_from([None, "same-origin", "none"]))
+def test_no_origin_is_taken_for_ours_that_has_another_host(origin: str, site: str | None) -> None:
+    headers = [(b"host", b"app.example.com"), (b"origin", origin.encode("latin-1", "ignore"))]
+    headers += [(b"sec-fetch-site", site.encode())] if site else []
+    try:
+        PageRules([]).check(StarletteHeaders(raw=headers), "http")
+    except ApiError:
+        return
+    host = origin.lower().strip().partition("://")[2].removesuffix(":80").removesuffix(":443").removesuffix(".")
+    assert host == "app.example.com"
 
 
 @pytest.mark.parametrize("path", ["/session/calls/rtc_1", "/session/calls/rtc_1/hangup", "/nothing"])

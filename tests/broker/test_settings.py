@@ -27,6 +27,7 @@ UPSTREAM = "https://api.openai.com/v1"
         {"api_key": f"{KEY}é"},
         {"api_key": KEY, "api_key_env": "SOME_KEY"},
         {"api_key_env": "ANTIPHON_TEST_ABSENT"},
+        {"session": {"type": "realtime", "tools": [object()]}},
         {"allowed_hosts": ("https://app.example.com",)},
         {"allowed_origins": ("app.example.com",)},
         {"allowed_origins": ("https://app.example.com/",)},

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from antiphon.broker.bodies import NOT_JSON
-from antiphon.broker.settings import BrokerSettings
+from antiphon.broker.settings import BrokerSettings, encoded_session
 from antiphon.broker.upstream import Answer, Body, Upstream
 from antiphon.web.errors import ApiError
 
@@ -36,7 +36,7 @@ class Exchange:
         """Begin a call. The answer's SDP, and the id of the call; "" where upstream names none."""
         body = Body(offer, _SDP)
         if session is not None:
-            body = Body(form={"sdp": (offer, _SDP), "session": (msgspec.json.encode(session), _JSON)})
+            body = Body(form={"sdp": (offer, _SDP), "session": (encoded_session(session), _JSON)})
         answer = _checked_sdp(await self._upstream.post("realtime/calls", body, headers=self._headers(user, _SDP)))
         named = _IN_LOCATION.search(answer.location)
         return answer, named[1] if named is not None and named.end() == len(answer.location) else ""
@@ -52,7 +52,7 @@ class Exchange:
 
     async def client_secret(self, session: Mapping[str, Any] | None, user: str | None) -> tuple[int, bytes]:
         """Status and JSON: upstream's own object, and ``client_secret`` where it has none."""
-        asked: dict[str, Any] = {} if session is None else {"session": session}
+        asked: dict[str, Any] = {} if session is None else {"session": msgspec.Raw(encoded_session(session))}
         if self._settings.secret_lifetime_s is not None:
             asked["expires_after"] = {"anchor": "created_at", "seconds": self._settings.secret_lifetime_s}
         answer = await self._upstream.post(

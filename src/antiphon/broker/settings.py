@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import msgspec
 
 from antiphon.web.hosts import normal_origin, split_host
 
-__all__ = ["BrokerSettings", "BrokerSettingsError", "Limit"]
+__all__ = ["BrokerSettings", "BrokerSettingsError", "Limit", "encoded_session"]
 
 
 class BrokerSettingsError(ValueError):
@@ -64,6 +65,10 @@ class BrokerSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream", _base_url(self.upstream))
         object.__setattr__(self, "api_key", _key(self.api_key, self.api_key_env))
+        try:
+            encoded_session(self.session or {})
+        except TypeError as error:
+            raise BrokerSettingsError(f"session: {error}") from None
         _check_names("allowed_hosts", self.allowed_hosts, split_host, "app.example.com")
         _check_names("allowed_origins", self.allowed_origins, normal_origin, "https://app.example.com")
         for name in ("address_limit", "user_limit"):
@@ -78,6 +83,11 @@ class BrokerSettings:
                 raise BrokerSettingsError(f"{name} must be at least 0")
         if self.secret_lifetime_s is not None and not 10 <= self.secret_lifetime_s <= 7200:
             raise BrokerSettingsError("secret_lifetime_s must be from 10 to 7200")
+
+
+def encoded_session(session: Mapping[str, Any]) -> bytes:
+    """Its JSON, whatever kind of mapping it is. Raises ``TypeError`` for what JSON does not have."""
+    return msgspec.json.encode(dict(session))
 
 
 def _check_names(setting: str, names: Iterable[str], read: Callable[[str], object], example: str) -> None:
