@@ -1,7 +1,9 @@
 """Routes that applications have in front of the API work with another base URL, and nothing else changed."""
 
+import asyncio
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.clients import node
+from tests.support.calls import an_offer
 from tests.support.server import ServerProcess, running_server
 
 pytestmark = pytest.mark.clients
@@ -70,3 +73,12 @@ def test_a_route_that_hands_out_client_secrets(server: ServerProcess, tmp_path: 
     body = json.loads(answer["text"])
     assert body["client_secret"]["value"].startswith("ek_")
     assert body["session"]["model"] == "gpt-realtime"
+
+
+def test_a_route_that_exchanges_offers(server: ServerProcess, tmp_path: Path) -> None:
+    routes = re.findall(r"^```typescript\n(// app/.*?)^```", _PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (route,) = [text.replace("http://127.0.0.1:8000/v1", server.base_url) for text in routes]
+    answer = _routed(route, asyncio.run(an_offer()), server, tmp_path)
+    assert (answer["status"], answer["type"]) == (200, "application/sdp")
+    assert answer["text"].startswith("v=0\r\n")
+    assert "a=ice-lite" in answer["text"]

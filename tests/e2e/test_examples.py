@@ -1,5 +1,6 @@
 """The examples run as they stand, against a server with scripted engines."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import websockets.sync.client
 
 from tests.support.audio import tone_ms
+from tests.support.calls import DATA_ONLY, call_of, post
 from tests.support.example import running_command, running_example
 from tests.support.server import ServerProcess
 
@@ -67,6 +69,27 @@ def test_the_page_s_requests_are_answered_by_the_application_behind_it(scripted_
         ) as socket:
             created = msgspec.json.decode(socket.recv())
             assert created["session"]["instructions"] == "Be brief and kind."
+
+
+def test_a_page_calls_and_hangs_up_through_the_application(scripted_server: ServerProcess) -> None:
+    async def run(port: int) -> None:
+        async with call_of(port, "/api/realtime/session", {"content-type": "text/plain"}, DATA_ONLY) as call:
+            assert call.path.startswith("/api/realtime/session/calls/rtc_")
+            assert (await call.next())["session"]["instructions"] == "Be brief and kind."
+            assert (await post(port, f"{call.path}/hangup")).status_code == 200
+            async with asyncio.timeout(5):
+                await call.caller.ended.wait()
+
+    with running_example(scripted_server.base_url) as address:
+        asyncio.run(run(int(address.rpartition(":")[2])))
+
+
+def test_an_offer_made_too_early_is_told_to_the_page(scripted_server: ServerProcess) -> None:
+    empty = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=msid-semantic: WMS\r\n"
+    with running_example(scripted_server.base_url) as address:
+        answer = httpx.post(f"{address}/api/realtime/session", content=empty, headers={"Content-Type": "text/plain"})
+        assert answer.status_code == 400
+        assert "createOffer" in answer.json()["error"]["message"]
 
 
 def test_the_endpoint_serves_pages_and_secrets_by_itself(scripted_server: ServerProcess, tmp_path: Path) -> None:
