@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -47,11 +48,17 @@ def test_the_wav_example_asks_and_writes_the_answer(scripted_server: ServerProce
         assert file.getnframes() > 12_000
 
 
-def test_the_page_s_requests_are_answered_by_the_application_behind_it(scripted_server: ServerProcess) -> None:
-    with (
-        running_example(scripted_server.base_url) as address,
-        httpx.Client(base_url=address, headers={"Origin": address, "Sec-Fetch-Site": "same-origin"}) as page,
-    ):
+@pytest.fixture(scope="module")
+def address(scripted_server: ServerProcess) -> Iterator[str]:
+    """Where the example of the session endpoint listens."""
+    with running_example(scripted_server.base_url) as address:
+        yield address
+
+
+def test_the_page_s_requests_are_answered_by_the_application_behind_it(
+    scripted_server: ServerProcess, address: str
+) -> None:
+    with httpx.Client(base_url=address, headers={"Origin": address, "Sec-Fetch-Site": "same-origin"}) as page:
         text = page.get("/").text
         assert f"new WebSocket('{scripted_server.websocket_url}?model=gpt-realtime'" in text
         secret = page.post("/api/realtime/session", json={"method": "client_secret"}).json()
@@ -71,7 +78,7 @@ def test_the_page_s_requests_are_answered_by_the_application_behind_it(scripted_
             assert created["session"]["instructions"] == "Be brief and kind."
 
 
-def test_a_page_calls_and_hangs_up_through_the_application(scripted_server: ServerProcess) -> None:
+def test_a_page_calls_and_hangs_up_through_the_application(address: str) -> None:
     async def run(port: int) -> None:
         async with call_of(port, "/api/realtime/session", {"content-type": "text/plain"}, DATA_ONLY) as call:
             assert call.path.startswith("/api/realtime/session/calls/rtc_")
@@ -80,16 +87,14 @@ def test_a_page_calls_and_hangs_up_through_the_application(scripted_server: Serv
             async with asyncio.timeout(5):
                 await call.caller.ended.wait()
 
-    with running_example(scripted_server.base_url) as address:
-        asyncio.run(run(int(address.rpartition(":")[2])))
+    asyncio.run(run(int(address.rpartition(":")[2])))
 
 
-def test_an_offer_made_too_early_is_told_to_the_page(scripted_server: ServerProcess) -> None:
+def test_an_offer_made_too_early_is_told_to_the_page(address: str) -> None:
     empty = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=msid-semantic: WMS\r\n"
-    with running_example(scripted_server.base_url) as address:
-        answer = httpx.post(f"{address}/api/realtime/session", content=empty, headers={"Content-Type": "text/plain"})
-        assert answer.status_code == 400
-        assert "createOffer" in answer.json()["error"]["message"]
+    answer = httpx.post(f"{address}/api/realtime/session", content=empty, headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 400
+    assert "createOffer" in answer.json()["error"]["message"]
 
 
 def test_the_endpoint_serves_pages_and_secrets_by_itself(scripted_server: ServerProcess, tmp_path: Path) -> None:
