@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from tests.browser.support.cases import Outcome, arguments, asynchronous, run_all
-from tests.browser.support.world import KEY, World, running_world
-from tests.support.server import ServerProcess, running_server
+from tests.browser.support.world import KEY, Servers, World, running_world
+from tests.support.server import running_server
 
 _NOTES = pytest.StashKey[list[str]]()
 
@@ -24,15 +24,16 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """Given to a coroutine function this is a ``World``; all of them have then been run."""
     tests = [(test, arguments(test, request)) for test in asynchronous(request.session.items)]
 
-    async def run(server: ServerProcess) -> dict[str, Outcome]:
-        async with running_world(server, tmp_path_factory.mktemp) as world:
+    async def run(servers: Servers) -> dict[str, Outcome]:
+        async with running_world(servers, tmp_path_factory.mktemp) as world:
             outcomes = await run_all([(test, {**given, "world": world}) for test, given in tests])
             _note(request.config, world, outcomes)
             return outcomes
 
-    with running_server(["--engine", "scripted"], environment={"ANTIPHON_API_KEYS": KEY}) as server:
-        outcomes = asyncio.run(run(server))
-    assert not [line for line in server.lines if "Traceback" in line or " ERROR " in line]
+    flags = ["--engine", "scripted"]
+    with running_server(flags, environment={"ANTIPHON_API_KEYS": KEY}) as closed, running_server(flags) as opened:
+        outcomes = asyncio.run(run(Servers(closed, opened)))
+    assert not [line for line in [*closed.lines, *opened.lines] if "Traceback" in line or " ERROR " in line]
     return outcomes
 
 

@@ -188,6 +188,7 @@ async def test_a_call_outlives_a_network_that_is_down_for_eight_seconds(world: W
         assert relay.passed
 
 
+@pytest.mark.alone
 async def test_a_fifth_of_the_packets_may_be_lost_and_the_audio_keeps_its_length(world: World) -> None:
     port = world.rig.endpoints["patient"].port
     with udp_relay_to(port) as relay:

@@ -1,10 +1,11 @@
 """Debian's coturn on the loopback interface."""
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,10 @@ async def _listening(port: int) -> None:
 
 
 def _free_port() -> int:
-    """One for both UDP and TCP, as far as anybody can say beforehand."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind((_HOST, 0))
-        return int(found.getsockname()[1])
+    """One below those that systems and TURN servers give away by themselves."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp, suppress(OSError):
+            udp.bind((_HOST, port))
+            tcp.bind((_HOST, port))
+            return port
