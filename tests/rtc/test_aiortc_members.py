@@ -43,6 +43,7 @@ def test_an_sctp_transport_has_what_is_used_of_it() -> None:
     for name in (
         *("_association_state", "_data_channels", "_data_channel_queue", "_last_received_tsn", "_local_tsn"),
         *("_remote_verification_tag", "_sack_needed", "_sent_queue", "_outbound_queue", "_flight_size"),
+        *("_cwnd", "_rto", "_srtt", "_rttvar"),
     ):
         assert f"self.{name}" in source
     assert {"CLOSED", "COOKIE_WAIT", "COOKIE_ECHOED", "ESTABLISHED"} <= RTCSctpTransport.State.__members__.keys()

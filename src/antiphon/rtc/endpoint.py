@@ -62,6 +62,7 @@ class Endpoint:
         self._lateness = [0] * (len(LATENESS_BOUNDS_MS) + 1)
         self._late_s = 0.0
         self._mux = Mux()
+        self._udp: list[UdpSocket] = []
         self._addresses: tuple[str, ...] = ()
         self._closing = False
         self.port = 0
@@ -131,9 +132,10 @@ class Endpoint:
             local = UdpSocket(self._mux, bound)
             await local.open()
             stack.callback(local.close)
-        listener = TcpListener(self._mux, tcp)
-        await listener.open()
-        stack.push_async_callback(listener.close)
+            self._udp.append(local)
+        self._listener = TcpListener(self._mux, tcp)
+        await self._listener.open()
+        stack.push_async_callback(self._listener.close)
 
     def _candidates(self, reached_at: str | None) -> Iterator[Candidate]:
         """Where the peer may send its checks, the most promising first."""

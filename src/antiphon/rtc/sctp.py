@@ -3,8 +3,8 @@
 Everything that depends on aiortc's ``RTCSctpTransport`` is in this file. The private members that it uses, checked by
 ``tests/rtc/test_aiortc_members.py``: the methods that ``_Association`` overrides, ``_data_channel_close``,
 ``_data_channels``, ``_association_state`` and ``State``, ``_last_received_tsn``, ``_local_tsn``, ``_sack_needed``,
-``_remote_verification_tag``, ``_reset_deferred_streams``, ``_sent_queue``, ``_outbound_queue``, ``_flight_size``; and
-what it asks of a transport.
+``_remote_verification_tag``, ``_reset_deferred_streams``, ``_sent_queue``, ``_outbound_queue``, ``_flight_size``,
+``_cwnd``, ``_rto``, ``_srtt``, ``_rttvar``; and what it asks of a transport.
 
 Received fragments do not go through aiortc's reassembly, which grows without bound, but through ours; packets are
 looked over before aiortc parses them (a parameter of length 0 would keep its parser busy for ever); acknowledgements
@@ -36,6 +36,11 @@ _PORT: Final = 5000
 _WINDOW_BYTES: Final = 1024 * 1024
 _MAX_EARLY: Final = 2048
 _MAX_GAPS: Final = 64
+_MAX_FLIGHT_BYTES: Final = 65_536
+"""Sent and not acknowledged. More at once overflows the socket buffers of some peers, and what is lost costs time."""
+_FIRST_RTO_S: Final = 1.0
+_LEAST_RTO_S: Final = 0.4
+"""What is lost last is sent again after this, as browsers do; they acknowledge after 0.2 s at the latest."""
 _MAX_CONTROL_CHUNKS: Final = 8
 _MAX_CHANNELS: Final = 16
 _CLOSE_S: Final = 0.25
@@ -310,7 +315,13 @@ class _Association(RTCSctpTransport):
             return
         chunk.gaps = gaps
         await super()._receive_sack_chunk(chunk)
+        self._cwnd = min(self._cwnd, _MAX_FLIGHT_BYTES)
         self._advance()
+
+    def _update_rto(self, R: float) -> None:  # noqa: N803 - its name there
+        super()._update_rto(R)
+        if self._srtt is not None and self._rttvar is not None:
+            self._rto = min(max(self._srtt + 4 * self._rttvar, _LEAST_RTO_S), self._rto)
 
     async def _send_chunk(self, chunk: aiosctp.Chunk) -> None:
         await self._guarded(super()._send_chunk(chunk))
@@ -336,6 +347,8 @@ class _Association(RTCSctpTransport):
 
     def _set_state(self, state: RTCSctpTransport.State) -> None:
         super()._set_state(state)
+        if state == self.State.ESTABLISHED and self._srtt is None:
+            self._rto = _FIRST_RTO_S
         if state == self.State.CLOSED:
             self._look_for_end()
 

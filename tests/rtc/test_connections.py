@@ -1,0 +1,560 @@
+"""How calls are reached, kept and ended, and what strangers get: nothing."""
+
+import asyncio
+import gc
+import secrets
+import socket
+import weakref
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from antiphon.rtc import tcp
+from antiphon.rtc.call import CallEnd
+from antiphon.rtc.endpoint import CallLimitError, Endpoint
+from antiphon.rtc.sdp import SdpError
+from antiphon.rtc.settings import EndpointSettings, local_addresses
+from antiphon.rtc.stun import binding_request, parse_binding_response
+from tests.support.rtc_caller import Caller, calling
+from tests.support.rtc_caller import _certificate as caller_certificate
+from tests.support.rtc_endpoint import PATIENCE_S, Owner, answered_by, open_endpoint, until
+from tests.support.rtc_loop import in_real_time
+from tests.support.rtc_offer import Plan, new_credentials, read_answer, write_offer
+
+FINGERPRINT = ":".join(["AB"] * 32)
+
+
+def ipv6_works() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not ipv6_works(), reason="this machine has no ::1")
+
+
+def offer() -> str:
+    return write_offer(Plan(), FINGERPRINT, 1)
+
+
+def check(ufrag: str, pwd: str, *, nominate: bool = False) -> bytes:
+    return binding_request(
+        secrets.token_bytes(12), f"{ufrag}:them", pwd.encode(), priority=1, tie_breaker=1, use_candidate=nominate
+    )
+
+
+class Stranger:
+    """A socket of its own, on loopback."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.connect(("127.0.0.1", endpoint.port))
+
+    def __enter__(self) -> "Stranger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, datagram: bytes) -> None:
+        self._socket.send(datagram)
+
+    async def received(self) -> list[bytes]:
+        """All that came in answer to what was sent; the endpoint had time for it."""
+        await asyncio.sleep(0.05)
+        found: list[bytes] = []
+        while True:
+            try:
+                found.append(self._socket.recv(2048))
+            except BlockingIOError:
+                return found
+
+
+# Ways to reach a call
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+@pytest.mark.parametrize("ipv6", [False, pytest.param(True, marks=needs_ipv6)], ids=["IPv4", "IPv6"])
+@in_real_time
+async def test_calls_come_over_udp_and_tcp_ipv4_and_ipv6(protocol: str, ipv6: bool) -> None:
+    owner = Owner()
+    addresses = ("127.0.0.1", "::1") if ipv6 else ("127.0.0.1",)
+    async with (
+        open_endpoint(*addresses) as endpoint,
+        calling(answered_by(endpoint, owner), protocol=protocol, ipv6=ipv6) as caller,
+    ):
+        await caller.connect()
+        caller.send("x" * 100_000)
+        await owner.until("message", "x" * 100_000)
+        assert owner.call is not None
+        owner.call.send("y" * 100_000)
+        assert await caller.message() == "y" * 100_000
+        owner.call.play("tag", bytes(960 * 5))
+        await owner.until("ended", "tag")
+        await until(lambda: caller.received.packets == 5)
+        await caller.close()
+        await owner.until("closed", CallEnd.HUNG_UP)
+
+
+@in_real_time
+async def test_calls_come_over_tcp_where_there_is_no_udp() -> None:
+    owner = Owner()
+    async with open_endpoint(udp=False) as endpoint, calling(answered_by(endpoint, owner), protocol="tcp") as caller:
+        await caller.connect()
+        assert caller.answer is not None
+        assert {callee.protocol for callee in caller.answer.callees} == {"tcp"}
+
+
+@needs_ipv6
+@in_real_time
+async def test_an_answer_names_every_address_the_one_that_was_reached_first() -> None:
+    async with open_endpoint("127.0.0.1", "::1", public_addresses=("203.0.113.7",)) as endpoint:
+        names = {}
+        for reached_at in (None, "::1", "::ffff:127.0.0.1", "192.0.2.9", "not an address"):
+            call = endpoint.call(offer(), Owner(), reached_at=reached_at)
+            names[reached_at] = list(dict.fromkeys(callee.address for callee in read_answer(call.answer).callees))
+        assert names[None] == names["not an address"] == ["203.0.113.7", "127.0.0.1", "::1"]
+        assert names["::1"] == ["::1", "203.0.113.7", "127.0.0.1"]
+        assert names["::ffff:127.0.0.1"] == ["127.0.0.1", "203.0.113.7", "::1"]
+        assert names["192.0.2.9"] == ["203.0.113.7"]
+
+
+def test_a_server_on_loopback_takes_calls_on_loopback_and_one_on_all_addresses_on_all() -> None:
+    assert local_addresses("127.0.0.1")[0] == local_addresses("localhost")[0] == "127.0.0.1"
+    assert set(local_addresses("127.0.0.1")) <= {"127.0.0.1", "::1"}
+    assert local_addresses("192.0.2.1") == ("192.0.2.1",)
+    assert "127.0.0.1" in local_addresses("0.0.0.0")
+    assert local_addresses("0.0.0.0") == local_addresses("::")
+    with pytest.raises(ValueError, match=r"example\.com"):
+        local_addresses("example.com")
+
+
+@in_real_time
+async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_open() -> None:
+    async with open_endpoint() as endpoint:
+        with pytest.raises(OSError, match="in use"):
+            async with Endpoint(EndpointSettings(("127.0.0.1",), endpoint.port)):
+                pass
+        with pytest.raises(OSError, match="assign"):
+            async with Endpoint(EndpointSettings(("192.0.2.77",), 0)):
+                pass
+
+
+@in_real_time
+async def test_an_address_that_the_machine_lacks_is_left_out() -> None:
+    async with open_endpoint("192.0.2.77", "127.0.0.1") as endpoint:
+        call = endpoint.call(offer(), Owner())
+        assert {callee.address for callee in read_answer(call.answer).callees} == {"127.0.0.1"}
+
+
+@in_real_time
+async def test_a_caller_may_move_to_another_address() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert owner.call is not None
+        await caller.move()
+        owner.call.send("found you")
+        assert await caller.message() == "found you"
+        caller.send("me too")
+        await owner.until("message", "me too")
+
+
+@in_real_time
+async def test_old_and_new_credentials_are_valid_until_a_pair_is_chosen_with_the_new() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert owner.call is not None
+        assert caller.answer is not None
+        old, call = caller.answer, owner.call
+        new = read_answer(call.renegotiate(restarted(caller)))
+        assert new.ufrag != old.ufrag
+        assert new.pwd != old.pwd
+        assert new.fingerprint == old.fingerprint
+        with Stranger(endpoint) as other:
+            for answer in (old, new):
+                other.send(check(answer.ufrag, answer.pwd))
+                assert len(await other.received()) == 1
+            other.send(check(new.ufrag, new.pwd, nominate=True))
+            assert len(await other.received()) == 1
+            other.send(check(old.ufrag, old.pwd))
+            assert await other.received() == []
+
+
+@in_real_time
+async def test_a_call_lives_through_ice_restarts() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        for cycle in range(3):
+            await caller.renegotiate(restart_ice=True)
+            caller.send(f"restarted {cycle}")
+            await owner.until("message", f"restarted {cycle}")
+        assert endpoint._mux.names == 1
+    assert endpoint._mux.names == 0
+
+
+def restarted(caller: Caller) -> str:
+    plan = replace(caller.plan, credentials=new_credentials())
+    own = next(one.value for one in caller_certificate().getFingerprints() if one.algorithm == "sha-256")
+    return write_offer(plan, own, caller.ssrc)
+
+
+# Ways to end one
+
+
+@in_real_time
+async def test_a_caller_that_hangs_up_is_gone_at_once() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        begun_s = asyncio.get_running_loop().time()
+        await caller.close()
+        await owner.until("closed", CallEnd.HUNG_UP)
+        assert asyncio.get_running_loop().time() - begun_s < 0.5
+        assert CallEnd.HUNG_UP.clean
+
+
+@in_real_time
+async def test_closing_the_data_channel_alone_is_hanging_up() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert caller.channel is not None
+        caller.channel.close()
+        await owner.until("closed", CallEnd.HUNG_UP)
+
+
+@in_real_time
+async def test_a_caller_that_vanishes_is_noticed_by_its_silence() -> None:
+    owner = Owner()
+    async with open_endpoint(silent_s=0.3) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        await caller.vanish()
+        await owner.until("closed", CallEnd.SILENT)
+        assert not CallEnd.SILENT.clean
+
+
+@in_real_time
+async def test_a_caller_that_goes_on_checking_is_not_silent() -> None:
+    owner = Owner()
+    async with open_endpoint(silent_s=0.3) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            await caller.check()
+        assert "closed" not in {told[0] for told in owner.told}
+
+
+@in_real_time
+async def test_the_owner_closes_a_call_and_what_it_said_last_arrives() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert owner.call is not None
+        for number in range(20):
+            owner.call.send(f"{number} " + "x" * 20_000)
+        owner.call.close()
+        owner.call.close()
+        with pytest.raises(ConnectionError):
+            owner.call.send("too late")
+        async with asyncio.timeout(PATIENCE_S):
+            await caller.ended.wait()
+            await caller.channel_closed.wait()
+        await owner.until("closed", CallEnd.SHUT_DOWN)
+        assert caller.messages.qsize() == 20
+        with pytest.raises(SdpError):
+            owner.call.renegotiate(restarted(caller))
+        owner.call.play("tag", bytes(960))
+        assert owner.call.playout_pending_s == 0
+        assert owner.call.heard_delay_ms() == 0
+        await owner.call.drained()
+
+
+@in_real_time
+async def test_the_end_of_the_endpoint_says_goodbye_to_all() -> None:
+    owners = [Owner() for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        endpoint = await stack.enter_async_context(Endpoint(EndpointSettings(("127.0.0.1",), 0)))
+        callers = [await stack.enter_async_context(calling(answered_by(endpoint, owner))) for owner in owners]
+        for caller in callers[:2]:
+            await caller.connect()
+        owners[2].call = endpoint.call(offer(), owners[2])
+        await endpoint.__aexit__(None, None, None)
+        assert [owner.told[-1] for owner in owners] == [("closed", CallEnd.SHUT_DOWN)] * 3
+        for caller in callers[:2]:
+            async with asyncio.timeout(PATIENCE_S):
+                await caller.ended.wait()
+        with pytest.raises(CallLimitError):
+            endpoint.call(offer(), Owner())
+
+
+@pytest.mark.parametrize("method", ["connected", "channel_opened", "message_received", "audio_received", "closed"])
+@in_real_time
+async def test_a_fault_of_the_owner_ends_its_call_and_no_other(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    owner, other = Owner(), Owner()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the owner is at fault")
+
+    setattr(owner, method, fail)
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, other)) as bystander:
+        await bystander.connect()
+        async with calling(answered_by(endpoint, owner)) as caller:
+            try:
+                async with asyncio.timeout(1):
+                    await caller.connect()
+                caller.send("hello")
+                caller.say(b"\xf8\xff\xfe")
+                await asyncio.sleep(0.05)
+            except TimeoutError:
+                assert method in ("connected", "channel_opened")
+        await until(lambda: endpoint.calls == 1)
+        if method != "closed":
+            assert owner.told[-1] == ("closed", CallEnd.FAILED)
+        bystander.send("alive")
+        await other.until("message", "alive")
+    assert "the owner is at fault" in caplog.text
+
+
+@in_real_time
+async def test_a_call_that_nobody_connects_to_ends_and_is_bounded_in_number() -> None:
+    owners = [Owner() for _ in range(4)]
+    async with open_endpoint(half_open_calls=4, half_open_s=0.2) as endpoint:
+        for owner in owners:
+            endpoint.call(offer(), owner)
+        assert endpoint.statistics.half_open == 4
+        with pytest.raises(CallLimitError, match="try again"):
+            endpoint.call(offer(), Owner())
+        with pytest.raises(SdpError):
+            endpoint.call("nonsense", Owner())
+        for owner in owners:
+            await owner.until("closed", CallEnd.NEVER_CONNECTED)
+        endpoint.call(offer(), Owner())
+        assert endpoint.statistics.ended == {CallEnd.NEVER_CONNECTED: 4}
+
+
+@in_real_time
+async def test_calls_are_bounded_in_number() -> None:
+    owner = Owner()
+    async with open_endpoint(max_calls=1) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        with pytest.raises(CallLimitError, match="1 calls"):
+            endpoint.call(offer(), Owner())
+        await caller.close()
+        await owner.until("closed")
+        endpoint.call(offer(), Owner())
+
+
+@in_real_time
+async def test_a_caller_with_another_certificate_than_its_offer_names_is_refused() -> None:
+    owner = Owner()
+
+    async def signal(text: str) -> str:
+        fingerprint = next(line for line in text.splitlines() if line.startswith("a=fingerprint"))
+        owner.call = endpoint.call(text.replace(fingerprint, f"a=fingerprint:sha-256 {FINGERPRINT}"), owner)
+        return owner.call.answer
+
+    async with open_endpoint() as endpoint, calling(signal, Plan(data=False)) as caller:
+        await caller.connect()
+        caller.say(b"\xf8\xff\xfe")
+        await owner.until("closed", CallEnd.REFUSED)
+    assert owner.told == [("closed", CallEnd.REFUSED)]
+    assert not owner.pcm
+
+
+# Strangers
+
+
+@in_real_time
+async def test_strangers_get_no_answer() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert caller.answer is not None
+        ufrag, pwd = caller.answer.ufrag, caller.answer.pwd
+        with Stranger(endpoint) as stranger:
+            for datagram in (
+                check("unknown", pwd),
+                check(ufrag, "wrong"),
+                check(ufrag, ""),
+                check("", pwd),
+                check(ufrag, pwd)[:-1],
+                check(ufrag, pwd)[:20],
+                b"",
+                b"\x00",
+                b"\x16\xfe\xff" + bytes(60),
+                b"\x80\x00" + bytes(30),
+                b"\x80\xc8" + bytes(30),
+                b"\xff" * 100,
+                b"GET / HTTP/1.1\r\n\r\n",
+            ):
+                stranger.send(datagram)
+            assert await stranger.received() == []
+        assert {"unknown_call", "wrong_password", "stun", "stranger"} <= endpoint.statistics.dropped.keys()
+        assert sum(local.paths for local in endpoint._udp) == 1
+        caller.send("alive")
+        await owner.until("message", "alive")
+
+
+@in_real_time
+async def test_an_address_is_answered_with_less_than_it_sent_and_not_spoken_to_before_it_is_nominated() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert caller.answer is not None
+        assert owner.call is not None
+        ufrag, pwd = caller.answer.ufrag, caller.answer.pwd
+        with Stranger(endpoint) as other:
+            request = check(ufrag, pwd)
+            other.send(request)
+            (response,) = await other.received()
+            assert len(response) <= len(request)
+            parsed = parse_binding_response(response)
+            assert parsed is not None
+            assert parsed.verify(pwd.encode())
+            owner.call.send("not for the other")
+            assert await caller.message() == "not for the other"
+            assert await other.received() == []
+
+
+@in_real_time
+async def test_the_addresses_of_a_call_are_bounded() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller, AsyncExitStack() as stack:
+        await caller.connect()
+        assert caller.answer is not None
+        for _ in range(50):
+            other = stack.enter_context(Stranger(endpoint))
+            other.send(check(caller.answer.ufrag, caller.answer.pwd))
+        await asyncio.sleep(0.05)
+        assert sum(local.paths for local in endpoint._udp) == 16
+        caller.send("alive")
+        await owner.until("message", "alive")
+    assert sum(local.paths for local in endpoint._udp) == 0
+
+
+@in_real_time
+async def test_an_address_in_use_cannot_be_claimed_by_another_call() -> None:
+    owner, other = Owner(), Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        foreign = read_answer(endpoint.call(offer(), other).answer)
+        caller.send_raw(check(foreign.ufrag, foreign.pwd, nominate=True))
+        caller.send("still mine")
+        await owner.until("message", "still mine")
+        assert endpoint.statistics.dropped["address_taken"] == 1
+
+
+# TCP
+
+
+@in_real_time
+async def test_tcp_connections_that_show_no_check_are_told_nothing_and_closed() -> None:
+    async with open_endpoint() as endpoint:
+        frames = [b"\x00\x05hello", b"\xff\xff" + b"x" * 100, b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00" * 50]
+        for frame in frames:
+            reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+            writer.write(frame)
+            writer.write_eof()
+            async with asyncio.timeout(PATIENCE_S):
+                with suppress(ConnectionError):  # cut while something was still unread
+                    assert await reader.read() == b""
+            writer.close()
+        assert endpoint._listener.connections == 0
+
+
+@in_real_time
+async def test_slow_tcp_connections_end_at_a_deadline_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "_STRANGER_S", 0.2)
+    monkeypatch.setattr(tcp, "_MAX_STRANGERS", 5)
+    owner = Owner()
+    async with (
+        open_endpoint() as endpoint,
+        calling(answered_by(endpoint, owner), protocol="tcp") as caller,
+    ):
+        await caller.connect()
+        connections = [await asyncio.open_connection("127.0.0.1", endpoint.port) for _ in range(9)]
+        for _, writer in connections:
+            writer.write(b"\x00")
+        await until(lambda: endpoint._listener.connections == 6)
+        await until(lambda: endpoint._listener.connections == 1)
+        for _, writer in connections:
+            writer.close()
+        assert endpoint.statistics.dropped["tcp_deadline"] == 5
+        assert endpoint.statistics.dropped["tcp_strangers"] == 4
+        caller.send("alive")
+        await owner.until("message", "alive")
+
+
+# Nothing is left
+
+
+def tasks_named_rtc() -> list[str]:
+    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("rtc")]
+
+
+async def one_call(endpoint: Endpoint, number: int) -> "weakref.ref[Any]":
+    owner = Owner()
+    async with calling(answered_by(endpoint, owner), protocol=("udp", "tcp")[number % 2]) as caller:
+        await caller.connect()
+        assert owner.call is not None
+        owner.call.play("tag", bytes(960))
+        caller.say(b"\xf8\xff\xfe")
+        caller.send("hello")
+        await owner.until("message", "hello")
+        await owner.until("ended", "tag")
+        if number % 3 == 0:
+            owner.call.close()
+        else:
+            await caller.close()
+        await owner.until("closed")
+    call, owner.call = owner.call, None
+    return weakref.ref(call)
+
+
+@in_real_time
+async def test_nothing_of_a_call_is_left_when_it_is_over_not_even_a_cycle() -> None:
+    async with open_endpoint() as endpoint:
+        await one_call(endpoint, 0)
+        gc.collect()
+        gc.disable()
+        try:
+            left = [await one_call(endpoint, number) for number in range(6)]
+            await asyncio.sleep(0.1)
+            assert [call() for call in left] == [None] * 6
+        finally:
+            gc.enable()
+        assert tasks_named_rtc() == ["rtc reaper"]
+        assert sum(local.paths for local in endpoint._udp) == endpoint._listener.connections == endpoint._mux.names == 0
+
+
+@in_real_time
+async def test_300_calls_leave_no_memory_socket_or_task() -> None:
+    process = psutil.Process()
+    async with open_endpoint() as endpoint:
+
+        async def some_calls(count: int) -> None:
+            for at in range(0, count, 10):
+                async with asyncio.TaskGroup() as tasks:
+                    for number in range(at, min(at + 10, count)):
+                        tasks.create_task(one_call(endpoint, number))
+
+        await some_calls(100)
+        gc.collect()
+        before_bytes, sockets = process.memory_info().rss, process.num_fds()
+        await some_calls(300)
+        gc.collect()
+        assert process.memory_info().rss - before_bytes < 12 * 1024 * 1024
+        assert process.num_fds() <= sockets
+        assert endpoint.calls == 0
+        assert tasks_named_rtc() == ["rtc reaper"]
+        assert sum(endpoint.statistics.ended.values()) == 400
