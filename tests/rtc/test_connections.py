@@ -1,30 +1,22 @@
-"""How calls are reached, kept and ended, and what strangers get: nothing."""
+"""How calls are reached, kept and ended."""
 
 import asyncio
-import gc
-import secrets
 import socket
-import weakref
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any
 
-import psutil
 import pytest
 
-from antiphon.rtc import tcp
 from antiphon.rtc.call import CallEnd
 from antiphon.rtc.endpoint import CallLimitError, Endpoint
 from antiphon.rtc.sdp import SdpError
 from antiphon.rtc.settings import EndpointSettings, local_addresses
-from antiphon.rtc.stun import binding_request, parse_binding_response
 from tests.support.rtc_caller import Caller, calling
 from tests.support.rtc_caller import _certificate as caller_certificate
 from tests.support.rtc_endpoint import PATIENCE_S, Owner, answered_by, open_endpoint, until
 from tests.support.rtc_loop import in_real_time
 from tests.support.rtc_offer import Plan, new_credentials, read_answer, write_offer
-
-FINGERPRINT = ":".join(["AB"] * 32)
+from tests.support.rtc_strangers import FINGERPRINT, Stranger, check, offer
 
 
 def ipv6_works() -> bool:
@@ -37,44 +29,6 @@ def ipv6_works() -> bool:
 
 
 needs_ipv6 = pytest.mark.skipif(not ipv6_works(), reason="this machine has no ::1")
-
-
-def offer() -> str:
-    return write_offer(Plan(), FINGERPRINT, 1)
-
-
-def check(ufrag: str, pwd: str, *, nominate: bool = False) -> bytes:
-    return binding_request(
-        secrets.token_bytes(12), f"{ufrag}:them", pwd.encode(), priority=1, tie_breaker=1, use_candidate=nominate
-    )
-
-
-class Stranger:
-    """A socket of its own, on loopback."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.connect(("127.0.0.1", endpoint.port))
-
-    def __enter__(self) -> "Stranger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, datagram: bytes) -> None:
-        self._socket.send(datagram)
-
-    async def received(self) -> list[bytes]:
-        """All that came in answer to what was sent; the endpoint had time for it."""
-        await asyncio.sleep(0.05)
-        found: list[bytes] = []
-        while True:
-            try:
-                found.append(self._socket.recv(2048))
-            except BlockingIOError:
-                return found
 
 
 # Ways to reach a call
@@ -369,192 +323,3 @@ async def test_a_caller_with_another_certificate_than_its_offer_names_is_refused
         await owner.until("closed", CallEnd.REFUSED)
     assert owner.told == [("closed", CallEnd.REFUSED)]
     assert not owner.pcm
-
-
-# Strangers
-
-
-@in_real_time
-async def test_strangers_get_no_answer() -> None:
-    owner = Owner()
-    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
-        await caller.connect()
-        assert caller.answer is not None
-        ufrag, pwd = caller.answer.ufrag, caller.answer.pwd
-        with Stranger(endpoint) as stranger:
-            for datagram in (
-                check("unknown", pwd),
-                check(ufrag, "wrong"),
-                check(ufrag, ""),
-                check("", pwd),
-                check(ufrag, pwd)[:-1],
-                check(ufrag, pwd)[:20],
-                b"",
-                b"\x00",
-                b"\x16\xfe\xff" + bytes(60),
-                b"\x80\x00" + bytes(30),
-                b"\x80\xc8" + bytes(30),
-                b"\xff" * 100,
-                b"GET / HTTP/1.1\r\n\r\n",
-            ):
-                stranger.send(datagram)
-            assert await stranger.received() == []
-        assert {"unknown_call", "wrong_password", "stun", "stranger"} <= endpoint.statistics.dropped.keys()
-        assert sum(local.paths for local in endpoint._udp) == 1
-        caller.send("alive")
-        await owner.until("message", "alive")
-
-
-@in_real_time
-async def test_an_address_is_answered_with_less_than_it_sent_and_not_spoken_to_before_it_is_nominated() -> None:
-    owner = Owner()
-    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
-        await caller.connect()
-        assert caller.answer is not None
-        assert owner.call is not None
-        ufrag, pwd = caller.answer.ufrag, caller.answer.pwd
-        with Stranger(endpoint) as other:
-            request = check(ufrag, pwd)
-            other.send(request)
-            (response,) = await other.received()
-            assert len(response) <= len(request)
-            parsed = parse_binding_response(response)
-            assert parsed is not None
-            assert parsed.verify(pwd.encode())
-            owner.call.send("not for the other")
-            assert await caller.message() == "not for the other"
-            assert await other.received() == []
-
-
-@in_real_time
-async def test_the_addresses_of_a_call_are_bounded() -> None:
-    owner = Owner()
-    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller, AsyncExitStack() as stack:
-        await caller.connect()
-        assert caller.answer is not None
-        for _ in range(50):
-            other = stack.enter_context(Stranger(endpoint))
-            other.send(check(caller.answer.ufrag, caller.answer.pwd))
-        await asyncio.sleep(0.05)
-        assert sum(local.paths for local in endpoint._udp) == 16
-        caller.send("alive")
-        await owner.until("message", "alive")
-    assert sum(local.paths for local in endpoint._udp) == 0
-
-
-@in_real_time
-async def test_an_address_in_use_cannot_be_claimed_by_another_call() -> None:
-    owner, other = Owner(), Owner()
-    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
-        await caller.connect()
-        foreign = read_answer(endpoint.call(offer(), other).answer)
-        caller.send_raw(check(foreign.ufrag, foreign.pwd, nominate=True))
-        caller.send("still mine")
-        await owner.until("message", "still mine")
-        assert endpoint.statistics.dropped["address_taken"] == 1
-
-
-# TCP
-
-
-@in_real_time
-async def test_tcp_connections_that_show_no_check_are_told_nothing_and_closed() -> None:
-    async with open_endpoint() as endpoint:
-        frames = [b"\x00\x05hello", b"\xff\xff" + b"x" * 100, b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00" * 50]
-        for frame in frames:
-            reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
-            writer.write(frame)
-            writer.write_eof()
-            async with asyncio.timeout(PATIENCE_S):
-                with suppress(ConnectionError):  # cut while something was still unread
-                    assert await reader.read() == b""
-            writer.close()
-        assert endpoint._listener.connections == 0
-
-
-@in_real_time
-async def test_slow_tcp_connections_end_at_a_deadline_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "_STRANGER_S", 0.2)
-    monkeypatch.setattr(tcp, "_MAX_STRANGERS", 5)
-    owner = Owner()
-    async with (
-        open_endpoint() as endpoint,
-        calling(answered_by(endpoint, owner), protocol="tcp") as caller,
-    ):
-        await caller.connect()
-        connections = [await asyncio.open_connection("127.0.0.1", endpoint.port) for _ in range(9)]
-        for _, writer in connections:
-            writer.write(b"\x00")
-        await until(lambda: endpoint._listener.connections == 6)
-        await until(lambda: endpoint._listener.connections == 1)
-        for _, writer in connections:
-            writer.close()
-        assert endpoint.statistics.dropped["tcp_deadline"] == 5
-        assert endpoint.statistics.dropped["tcp_strangers"] == 4
-        caller.send("alive")
-        await owner.until("message", "alive")
-
-
-# Nothing is left
-
-
-def tasks_named_rtc() -> list[str]:
-    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("rtc")]
-
-
-async def one_call(endpoint: Endpoint, number: int) -> "weakref.ref[Any]":
-    owner = Owner()
-    async with calling(answered_by(endpoint, owner), protocol=("udp", "tcp")[number % 2]) as caller:
-        await caller.connect()
-        assert owner.call is not None
-        owner.call.play("tag", bytes(960))
-        caller.say(b"\xf8\xff\xfe")
-        caller.send("hello")
-        await owner.until("message", "hello")
-        await owner.until("ended", "tag")
-        if number % 3 == 0:
-            owner.call.close()
-        else:
-            await caller.close()
-        await owner.until("closed")
-    call, owner.call = owner.call, None
-    return weakref.ref(call)
-
-
-@in_real_time
-async def test_nothing_of_a_call_is_left_when_it_is_over_not_even_a_cycle() -> None:
-    async with open_endpoint() as endpoint:
-        await one_call(endpoint, 0)
-        gc.collect()
-        gc.disable()
-        try:
-            left = [await one_call(endpoint, number) for number in range(6)]
-            await asyncio.sleep(0.1)
-            assert [call() for call in left] == [None] * 6
-        finally:
-            gc.enable()
-        assert tasks_named_rtc() == ["rtc reaper"]
-        assert sum(local.paths for local in endpoint._udp) == endpoint._listener.connections == endpoint._mux.names == 0
-
-
-@in_real_time
-async def test_300_calls_leave_no_memory_socket_or_task() -> None:
-    process = psutil.Process()
-    async with open_endpoint() as endpoint:
-
-        async def some_calls(count: int) -> None:
-            for at in range(0, count, 10):
-                async with asyncio.TaskGroup() as tasks:
-                    for number in range(at, min(at + 10, count)):
-                        tasks.create_task(one_call(endpoint, number))
-
-        await some_calls(100)
-        gc.collect()
-        before_bytes, sockets = process.memory_info().rss, process.num_fds()
-        await some_calls(300)
-        gc.collect()
-        assert process.memory_info().rss - before_bytes < 12 * 1024 * 1024
-        assert process.num_fds() <= sockets
-        assert endpoint.calls == 0
-        assert tasks_named_rtc() == ["rtc reaper"]
-        assert sum(endpoint.statistics.ended.values()) == 400

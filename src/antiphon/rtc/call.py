@@ -369,6 +369,8 @@ class Call:
         self._reason = self._reason or reason
         if self._pacing is not None:
             self._means.pacer.remove(self._pacing)
+        if self._media is not None:
+            self._media.close()
         if self._channel is not None:
             await self._channel.stop()
         await self._dtls.stop()

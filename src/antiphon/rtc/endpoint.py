@@ -12,7 +12,9 @@ from typing import Final, Self
 
 from antiphon.rtc.call import Call, CallEnd, CallEvents, Means
 from antiphon.rtc.mux import Mux, UdpSocket, open_sockets
+from antiphon.rtc.opus import OpusEncoder
 from antiphon.rtc.pacer import Pacer
+from antiphon.rtc.playout import PLAYOUT_HZ
 from antiphon.rtc.sdp import parse_offer
 from antiphon.rtc.sdp_answer import Candidate
 from antiphon.rtc.settings import EndpointSettings
@@ -51,7 +53,7 @@ class EndpointStatistics:
 class Endpoint:
     """``async with Endpoint(settings)`` binds the sockets; the end says goodbye to all calls and leaves nothing behind.
 
-    OSError if the port is taken or no address can be bound.
+    OSError if the port is taken or no address can be bound, ``OpusError`` if libopus is missing.
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -72,6 +74,7 @@ class Endpoint:
         from antiphon.rtc.dtls import Certificate
 
         settings = self._settings
+        OpusEncoder(PLAYOUT_HZ, bitrate_bps=settings.bitrate_bps, complexity=settings.complexity).close()
         async with AsyncExitStack() as stack:
             await self._bind(stack)
             self._pacer = Pacer(self._late)

@@ -104,6 +104,11 @@ class Media:
         network_s = self._reports.round_trip_s / 2 + 2 * self._reports.peer_jitter_s
         return min(round(network_s * 1000) + _PLAYER_DELAY_MS + self._output_latency_ms, _MAX_HEARD_DELAY_MS)
 
+    def close(self) -> None:
+        """Frees the codecs."""
+        self._receiver.close()
+        self._voice.close()
+
     def _play(self, frame: Frame, now_s: float, events: MediaEvents) -> None:
         if self._stream is not None:
             packet = self._voice.packet(frame.pcm, self._stream, now_s)
@@ -131,9 +136,15 @@ class _Voice:
     def pause(self) -> None:
         self._talking = False
 
+    def close(self) -> None:
+        if self._encoder is not None:
+            self._encoder.close()
+            self._encoder = None
+
     def packet(self, pcm: bytes, stream: SendStream, now_s: float) -> RtpPacket:
         codec = stream.codec
         if self._encoder is None or self._codec != codec:
+            self.close()
             self._encoder, self._codec, self._talking = make_encoder(codec, self._settings), codec, False
         frames = 1 if self._talking else max(1, round((now_s - self._sent_at_s) / _FRAME_S))
         self._timestamp = (self._timestamp + frames * codec.clock_hz // 50) & 0xFFFFFFFF
