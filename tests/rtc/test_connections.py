@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 
+from antiphon.rtc import endpoint as endpoint_module
 from antiphon.rtc.call import CallEnd
 from antiphon.rtc.endpoint import CallLimitError, Endpoint
 from antiphon.rtc.sdp import SdpError
@@ -200,9 +202,9 @@ async def test_a_caller_that_vanishes_is_noticed_by_its_silence() -> None:
 @in_real_time
 async def test_a_caller_that_goes_on_checking_is_not_silent() -> None:
     owner = Owner()
-    async with open_endpoint(silent_s=0.3) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+    async with open_endpoint(silent_s=1) as endpoint, calling(answered_by(endpoint, owner)) as caller:
         await caller.connect()
-        for _ in range(8):
+        for _ in range(12):
             await asyncio.sleep(0.1)
             await caller.check()
         assert "closed" not in {told[0] for told in owner.told}
@@ -321,5 +323,21 @@ async def test_a_caller_with_another_certificate_than_its_offer_names_is_refused
         await caller.connect()
         caller.say(b"\xf8\xff\xfe")
         await owner.until("closed", CallEnd.REFUSED)
+        async with asyncio.timeout(PATIENCE_S):
+            await caller.ended.wait()
     assert owner.told == [("closed", CallEnd.REFUSED)]
     assert not owner.pcm
+
+
+@in_real_time
+async def test_silence_while_we_stood_still_ourselves_is_not_held_against_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoint_module, "_STALL_S", 0.2)
+    owner = Owner()
+    async with open_endpoint(silent_s=0.4) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        time.sleep(0.6)  # noqa: ASYNC251 - this is the stall
+        await asyncio.sleep(0.15)
+        assert endpoint.calls == 1
+        await caller.check()

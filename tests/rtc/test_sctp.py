@@ -12,7 +12,8 @@ from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 from google_crc32c import value as crc32c
 
-from antiphon.rtc.sctp import DRAINED_BYTES, MAX_RECEIVED_BYTES, MAX_SENT_BYTES, DataChannel
+from antiphon.rtc.sctp import DRAINED_BYTES, MAX_SENT_BYTES, DataChannel
+from antiphon.rtc.settings import MAX_MESSAGE_BYTES
 from tests.support.rtc_loop import in_virtual_time
 
 PATIENCE_S = 5
@@ -155,7 +156,7 @@ async def is_alive(pair: Pair, channel: RTCDataChannel) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    ["text é", b"bytes", "", b"", "x" * 200_000, b"x" * MAX_RECEIVED_BYTES],
+    ["text é", b"bytes", "", b"", "x" * 200_000, b"x" * MAX_MESSAGE_BYTES],
     ids=["text", "bytes", "empty text", "no bytes", "long text", "as many bytes as may be"],
 )
 @in_virtual_time
@@ -186,7 +187,7 @@ async def test_we_send_up_to_4_mib_and_no_more() -> None:
 @in_virtual_time
 async def test_a_message_that_is_too_large_is_told_with_its_size_and_the_channel_lives() -> None:
     async with connected() as (pair, channel):
-        for size_bytes in (MAX_RECEIVED_BYTES + 1, 3 * MIB):
+        for size_bytes in (MAX_MESSAGE_BYTES + 1, 3 * MIB):
             channel.send(b"x" * size_bytes)
             await pair.heard.until("refused", size_bytes)
         assert [told for told in pair.heard.told if told[0] == "message"] == []
@@ -387,7 +388,7 @@ async def test_fragments_that_never_end_and_streams_without_number_take_no_memor
         assert inbox.held_bytes == 0
         for number in range(2000, 4000):
             await pair.inject(data(tsn + number, b"x" * 1000, stream=number, flags=2))
-            assert inbox.held_bytes <= MAX_RECEIVED_BYTES
+            assert inbox.held_bytes <= MAX_MESSAGE_BYTES
         assert pair.ours._association._inbound_streams == {}
         await pair.inject(data(tsn + 4000, b"alive"))
         assert pair.heard.told[-1] == ("message", "alive")

@@ -114,7 +114,7 @@ async def test_tcp_connections_that_show_no_check_are_told_nothing_and_closed() 
 
 @in_real_time
 async def test_slow_tcp_connections_end_at_a_deadline_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "_STRANGER_S", 0.2)
+    monkeypatch.setattr(tcp, "_STRANGER_S", 0.5)
     monkeypatch.setattr(tcp, "_MAX_STRANGERS", 5)
     owner = Owner()
     async with (

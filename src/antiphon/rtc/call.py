@@ -14,19 +14,17 @@ from antiphon.rtc.pacer import Pacer, PacerHandle
 from antiphon.rtc.playout import PLAYOUT_HZ, Cleared, PlayoutQueue
 from antiphon.rtc.sdp import Offer, SdpError, parse_offer
 from antiphon.rtc.sdp_answer import Candidate, Local, Negotiated, negotiate
-from antiphon.rtc.settings import EndpointSettings
+from antiphon.rtc.settings import MAX_MESSAGE_BYTES, EndpointSettings
 from antiphon.rtc.stun import BindingRequest
 
 if TYPE_CHECKING:
     from antiphon.rtc.dtls import Certificate
     from antiphon.rtc.sctp import DataChannel
 
-__all__ = ["MAX_MESSAGE_BYTES", "Call", "CallEnd", "CallEvents", "Means"]
+__all__ = ["Call", "CallEnd", "CallEvents", "Means"]
 
 _LOG = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES: Final = 262_144
-"""Of a message to us: what every browser sends at most."""
 _GOODBYE_S: Final = 1.0
 """For how long a call that its owner closes goes on to send what is queued."""
 
@@ -193,7 +191,7 @@ class Call:
             self._channel.pause()
 
     def resume_messages(self) -> None:
-        if self._channel is not None and self._own is not None:
+        if self._channel is not None and self._own is not None and self._reason is None:
             self._own.create_task(self._channel.resume(), name="rtc resume")
 
     def play(self, tag: Hashable, pcm: bytes) -> None:
@@ -215,7 +213,7 @@ class Call:
 
     def close(self) -> None:
         """Ends the call: sends what is queued on the channel, says goodbye. ``closed`` follows soon."""
-        if self._closing:
+        if self._closing or self._reason is not None:
             return
         self._closing = self._muted = True
         if self._channel is None or self._own is None:
@@ -241,6 +239,11 @@ class Call:
         if self._reason is None:
             self._reason = reason
             self._dtls.interrupt()
+
+    def excuse(self, stalled_s: float) -> None:
+        """For so long we did not listen, so that the peer's silence means nothing."""
+        self._made_at_s += stalled_s
+        self._ice.checked_at_s += stalled_s
 
     def look(self, now_s: float) -> None:
         """Ends the call if its peer keeps it waiting for too long."""

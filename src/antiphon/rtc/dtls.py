@@ -11,6 +11,7 @@ import hmac
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import Any, Final
 
 from aiortc import rtcdtlstransport as aiodtls
@@ -30,8 +31,8 @@ __all__ = ["Certificate", "Dtls"]
 
 _LOG = logging.getLogger(__name__)
 
-_MAX_WAITING: Final = 256
-"""Datagrams that arrived and were not looked at; one wake of the socket brings at most 64."""
+_MAX_WAITING: Final = 512
+"""Datagrams that arrived and were not looked at; one wake of a socket brings at most 256."""
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
 )
@@ -116,10 +117,15 @@ class Dtls:
 
     async def stop(self) -> None:
         """Says goodbye, and lets go of everything."""
-        await self._transport.stop()
+        transport = self._transport
+        await transport.stop()
+        if transport.encrypted and transport.state == "failed" and transport._ssl is not None:
+            with suppress(SSL.Error):  # the peer believes that it is connected
+                transport._ssl.shutdown()
+                self._wire.send(transport._ssl.bio_read(_Wire.MAX_BYTES))
         self._wire.interrupt()
         self._wire.send = _nowhere
-        self._transport.remove_all_listeners()
+        transport.remove_all_listeners()
 
 
 class _Wire:

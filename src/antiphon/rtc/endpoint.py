@@ -24,6 +24,8 @@ __all__ = ["LATENESS_BOUNDS_MS", "CallLimitError", "Endpoint", "EndpointStatisti
 
 LATENESS_BOUNDS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200)
 _MAX_LOOK_S: Final = 0.5
+_STALL_S: Final = 1.0
+"""A loop that stood still for longer has checks to read yet that came meanwhile."""
 _MAX_CANDIDATES: Final = 16
 
 
@@ -166,10 +168,15 @@ class Endpoint:
         settings = self._settings
         period_s = min(_MAX_LOOK_S, settings.half_open_s / 4, settings.silent_s / 4)
         clock = asyncio.get_running_loop().time
+        looked_s = clock()
         while True:
             await asyncio.sleep(period_s)
+            before_s, looked_s = looked_s, clock()
+            stalled_s = looked_s - before_s - period_s
             for call in list(self._calls):
-                call.look(clock())
+                if stalled_s > _STALL_S:
+                    call.excuse(stalled_s)
+                call.look(looked_s)
 
     async def _hang_up(self) -> None:
         """Ends all calls, which takes them little more than a second; their tasks are waited for after this."""

@@ -22,12 +22,12 @@ from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
 from antiphon.rtc.reassembly import Fragment, Message, Oversized, Reassembly
+from antiphon.rtc.settings import MAX_MESSAGE_BYTES
 
-__all__ = ["DRAINED_BYTES", "MAX_RECEIVED_BYTES", "MAX_SENT_BYTES", "ChannelEvents", "DataChannel"]
+__all__ = ["DRAINED_BYTES", "MAX_SENT_BYTES", "ChannelEvents", "DataChannel"]
 
 _LOG = logging.getLogger(__name__)
 
-MAX_RECEIVED_BYTES: Final = 262_144
 MAX_SENT_BYTES: Final = 4 * 1024 * 1024
 """Browsers take that much whatever they advertise, and close the channel at 10 MB."""
 DRAINED_BYTES: Final = 65_536
@@ -231,7 +231,7 @@ class _Association(RTCSctpTransport):
         if self._inbox is None or self._remote_verification_tag != before:
             self._inbox = Reassembly(
                 self._last_received_tsn or 0,
-                max_message_bytes=MAX_RECEIVED_BYTES,
+                max_message_bytes=MAX_MESSAGE_BYTES,
                 window_bytes=_WINDOW_BYTES,
                 max_early=_MAX_EARLY,
             )

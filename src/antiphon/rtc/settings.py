@@ -2,8 +2,12 @@
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["EndpointSettings", "local_addresses"]
+__all__ = ["MAX_MESSAGE_BYTES", "EndpointSettings", "local_addresses"]
+
+MAX_MESSAGE_BYTES: Final = 262_144
+"""Of a message to us: what every browser sends at most."""
 
 
 @dataclass(frozen=True, slots=True)
