@@ -1,23 +1,19 @@
 """What is heard of a caller whose packets get lost, come twice or out of order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
 
 from antiphon.audio.pcm import pcm_to_samples
-from antiphon.audio.resample import resample
-from antiphon.engines.base import CallContext
-from antiphon.engines.stt_whisper import WhisperStt, create
 from antiphon.rtc.opus import OpusEncoder
-from antiphon.vocabulary.speech import SttOptions
-from tests.support.audio import recording, transcript_of
+from tests.support.audio import recording
 from tests.support.rtc_caller import Caller, calling, speaking
 from tests.support.rtc_endpoint import Owner, answered_by, open_endpoint
 from tests.support.rtc_link import PERFECT, Impairment
-from tests.support.words import word_errors
+from tests.support.rtc_loop import in_real_time
 
 _HZ = 24_000
 _FRAME_BYTES = 960
@@ -51,10 +47,8 @@ def encoded(pcm: bytes) -> list[bytes]:
     return frames
 
 
-async def heard_over(
-    networks: Mapping[str, Impairment], payloads: Sequence[Sequence[bytes]]
-) -> dict[str, tuple[bytes, float]]:
-    """All speak at the same time; for each network what was heard, and for how many seconds it was listened to."""
+async def heard_over(networks: Mapping[str, Impairment], said: Sequence[bytes]) -> dict[str, tuple[bytes, float]]:
+    """All say the same, at the same time; for each what was heard, and for how many seconds it was listened to."""
     owners = {name: _Owner() for name in networks}
     now = asyncio.get_running_loop().time
     async with open_endpoint() as endpoint, AsyncExitStack() as stack:
@@ -63,45 +57,15 @@ async def heard_over(
             caller = await stack.enter_async_context(calling(answered_by(endpoint, owners[name]), sending=impairment))
             await caller.connect()
             callers.append(caller)
-        async with asyncio.TaskGroup() as tasks:
-            for caller, said in zip(callers, payloads, strict=True):
-                tasks.create_task(speaking([caller], said, len(said)))
+        await speaking(callers, said, len(said))
         await asyncio.sleep(0.5)  # the input goes on with silence, up to now
         return {name: (bytes(owner.pcm), now() - owner.since_s) for name, owner in owners.items()}
 
 
-def test_as_many_samples_are_heard_as_time_passes_and_almost_all_of_the_sound() -> None:
-    said = encoded(recording("austen_0920.wav"))
-    heard = asyncio.run(heard_over(NETWORKS, [said] * len(NETWORKS)))
+@in_real_time
+async def test_as_many_samples_are_heard_as_time_passes_and_almost_all_of_the_sound() -> None:
+    heard = await heard_over(NETWORKS, encoded(recording("austen_0920.wav")))
     loudness = {name: float(np.sum(pcm_to_samples(pcm) ** 2)) for name, (pcm, _) in heard.items()}
     for name, (pcm, duration_s) in heard.items():
         assert len(pcm) / 2 / _HZ == pytest.approx(duration_s - _BEHIND_S, rel=0.01), name
         assert loudness[name] == pytest.approx(loudness["perfect"], rel=0.25), name
-
-
-@pytest.mark.engines
-def test_the_words_of_real_speech_survive_the_loss_of_5_percent() -> None:
-    names = ["austen_0870.wav", "austen_0920.wav"]
-    payloads = [encoded(recording(name)) for name in names]
-    networks = {name: Impairment(loss=0.05, seed=seed) for seed, name in enumerate(names)}
-    heard = asyncio.run(heard_over(networks, payloads))
-    words = asyncio.run(transcripts({name: pcm for name, (pcm, _) in heard.items()}))
-    errors = sum(word_errors(transcript_of(name), words[name]) for name in names)
-    assert errors / sum(len(transcript_of(name).split()) for name in names) <= 0.1, words
-
-
-async def transcripts(spoken: Mapping[str, bytes]) -> dict[str, str]:
-    engine = create({})
-    try:
-        return {name: await _transcript(engine, pcm) for name, pcm in spoken.items()}
-    finally:
-        await engine.aclose()
-
-
-async def _transcript(engine: WhisperStt, pcm: bytes) -> str:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield resample(pcm, _HZ, 16_000)
-
-    stream = engine.transcribe(chunks(), context=CallContext("session"), options=SttOptions())
-    async with aclosing(stream):
-        return [transcript.text async for transcript in stream][-1]

@@ -19,8 +19,8 @@ __all__ = ["Mux", "Path", "Receiver", "UdpSocket", "open_sockets"]
 _LOG = logging.getLogger(__name__)
 
 _MAX_DATAGRAM_BYTES: Final = 2048
-_DATAGRAMS_A_WAKE: Final = 256
-"""As many as fifty calls send in 100 ms: with fewer a loop that is late would fall behind for good."""
+_DATAGRAMS_A_WAKE: Final = 1024
+"""More than a socket's buffer usually holds: a loop that is late would go deaf if it left any behind."""
 _SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
 _PORT_ATTEMPTS: Final = 20
 _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
