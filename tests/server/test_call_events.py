@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import json
+import logging
+import re
+import socket
 from typing import Any
 
 import pytest
 from PIL import Image
 from websockets.exceptions import InvalidStatus
 
-from tests.support.calls import DATA_ONLY, KEY_A, KEY_B, KEYS, NOT_FOUND, RTC, a_secret, call_of, post
+from antiphon.runtime.sessions import Opening, Sessions
+from antiphon.runtime.transport import Transport
+from tests.support.calls import CALLS, DATA_ONLY, KEY_A, KEY_B, KEYS, NOT_FOUND, RTC, a_secret, an_offer, call_of, post
 from tests.support.images import data_url, encoded
 
 # --- items ---------------------------------------------------------------------------------------------------------
@@ -269,6 +274,63 @@ def test_a_server_that_ends_says_goodbye_to_calls(run_server: Any) -> None:
                 await call.caller.ended.wait()
 
     assert run_server(scenario, RTC) == ""
+
+
+def test_a_fault_of_one_call_ends_only_that(run_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"type": "realtime", "model": "broken"}
+    serve = Sessions.serve
+
+    async def failing(self: Sessions, transport: Transport, opening: Opening, started: Any = None) -> None:
+        if opening.model == "broken":
+            raise RuntimeError("a defect")
+        await serve(self, transport, opening, started)
+
+    monkeypatch.setattr(Sessions, "serve", failing)
+
+    async def scenario(server: Any) -> None:
+        async with call_of(server.port) as call:
+            files = {"sdp": (None, await an_offer()), "session": (None, json.dumps(broken))}
+            answer = await post(server.port, CALLS, files=files)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+            call.send(type="session.update", session={"type": "realtime"})
+            await call.until("session.updated")
+        async with call_of(server.port):
+            pass  # the broken one has given its place back
+
+    assert run_server(scenario, {**RTC, "max_sessions": 2}) == ""
+
+
+def test_nothing_secret_of_a_call_is_logged(run_server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(server: Any) -> None:
+        secret = await a_secret(server, KEY_A)
+        async with call_of(server.port, headers=secret) as call:
+            await call.next()
+            assert call.response is not None
+            answer = call.response.text
+            told = re.findall(r"a=(?:ice-pwd|ice-ufrag|fingerprint):(\S+ ?\S*)", answer)
+            assert len(told) >= 3
+            hidden.extend([*told, call.caller.plan.credentials[1], secret["authorization"], "key-a"])
+            await post(server.port, f"{call.path}/hangup", headers=KEY_A)
+            ids.append(call.id)
+
+    hidden: list[str] = []
+    ids: list[str] = []
+    caplog.set_level(logging.DEBUG, "antiphon")
+    run_server(scenario, KEYS)
+    text = "\n".join(f"{record.getMessage()} {vars(record).get('antiphon_fields')}" for record in caplog.records)
+    assert ids[0] in text
+    assert [one for one in hidden if one in text] == []
+
+
+def test_a_port_that_was_taken_meanwhile_ends_the_server_with_one_line(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        pass
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        failure = run_server(scenario, {"rtc": True, "rtc_port": port})
+    assert failure.startswith(f"cannot take calls on port {port}: ")
 
 
 def test_metrics_count_calls_by_how_they_end(run_server: Any) -> None:
