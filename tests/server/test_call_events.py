@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import re
@@ -12,10 +13,17 @@ import pytest
 from PIL import Image
 from websockets.exceptions import InvalidStatus
 
+from antiphon.rtc.call import Call
+from antiphon.runtime.orchestrator import Orchestrator
+from antiphon.runtime.session_handle import SessionHandle
 from antiphon.runtime.sessions import Opening, Sessions
 from antiphon.runtime.transport import Transport
+from antiphon.server.call_registry import LiveCall
+from antiphon.transports.webrtc import WebRtcTransport
 from tests.support.calls import CALLS, DATA_ONLY, KEY_A, KEY_B, KEYS, NOT_FOUND, RTC, a_secret, an_offer, call_of, post
 from tests.support.images import data_url, encoded
+
+OF_A_CALL = (Call, LiveCall, Orchestrator, SessionHandle, WebRtcTransport)
 
 # --- items ---------------------------------------------------------------------------------------------------------
 
@@ -331,6 +339,39 @@ def test_a_port_that_was_taken_meanwhile_ends_the_server_with_one_line(run_serve
         port = taken.getsockname()[1]
         failure = run_server(scenario, {"rtc": True, "rtc_port": port})
     assert failure.startswith(f"cannot take calls on port {port}: ")
+
+
+def test_of_calls_that_are_over_nothing_is_left(run_server: Any) -> None:
+    async def one(port: int, number: int) -> None:
+        async with call_of(port) as call:
+            await call.next()
+            if number % 3 == 0:
+                await post(port, f"{call.path}/hangup")
+                await call.caller.ended.wait()
+            elif number % 3 == 1:
+                content = [{"type": "input_text", "text": "long 30"}]
+                call.send(type="conversation.item.create", item={"type": "message", "role": "user", "content": content})
+                call.send(type="response.create")
+                await call.until("output_audio_buffer.started")
+
+    async def left(server: Any) -> tuple[int, int]:
+        """Tasks and objects, once no call is counted any more."""
+        async with asyncio.timeout(10):
+            while "antiphon_calls 0\n" not in (await server.get("/metrics")).text:
+                pass
+        gc.collect()
+        return len(asyncio.all_tasks()), sum(isinstance(one, OF_A_CALL) for one in gc.get_objects())
+
+    async def scenario(server: Any) -> None:
+        await one(server.port, 1)
+        tasks, _ = await left(server)
+        for _ in range(4):
+            async with asyncio.TaskGroup() as callers:
+                for number in range(6):
+                    callers.create_task(one(server.port, number))
+        assert await left(server) == (tasks, 0)
+
+    assert run_server(scenario, RTC) == ""
 
 
 def test_metrics_count_calls_by_how_they_end(run_server: Any) -> None:

@@ -172,11 +172,13 @@ class Endpoint:
         while True:
             await asyncio.sleep(period_s)
             before_s, looked_s = looked_s, clock()
-            stalled_s = looked_s - before_s - period_s
-            for call in list(self._calls):
-                if stalled_s > _STALL_S:
-                    call.excuse(stalled_s)
-                call.look(looked_s)
+            self._look(looked_s, stalled_s=looked_s - before_s - period_s)
+
+    def _look(self, now_s: float, *, stalled_s: float) -> None:
+        for call in list(self._calls):
+            if stalled_s > _STALL_S:
+                call.excuse(stalled_s)
+            call.look(now_s)
 
     async def _hang_up(self) -> None:
         """Ends all calls, which takes them little more than a second; their tasks are waited for after this."""

@@ -31,7 +31,6 @@ class LiveCall:
     id: str
     maker: Caller
     call: "Call"
-    task: asyncio.Task[None] = field(init=False)
     session: SessionHandle = field(init=False)
     """There from the moment at which the call can be found."""
 
@@ -51,13 +50,10 @@ class Calls:
         self._sessions = sessions
         self._observer = observer
         self._live: dict[str, LiveCall] = {}
+        self._running: set[asyncio.Task[None]] = set()
         self._endpoint: Endpoint | None = None
         self.uploads = ByteBudget(settings.decode_bytes)
         """Bodies of items being received, all calls together."""
-
-    @property
-    def active(self) -> int:
-        return len(self._live)
 
     @contextlib.asynccontextmanager
     async def running(self, on_failed: Callable[[str], None]) -> AsyncIterator[None]:
@@ -87,8 +83,8 @@ class Calls:
             finally:
                 self._endpoint = None
                 # All were drained before; what is left is cut off.
-                for live in self._live.values():
-                    live.task.cancel()
+                for task in self._running:
+                    task.cancel()
 
     def check_available(self) -> "Endpoint":
         """Raises ``ApiError`` where no calls are taken."""
@@ -122,7 +118,9 @@ class Calls:
         live = LiveCall(f"rtc_{secrets.token_urlsafe(_ID_BYTES)}", maker, call)
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work = self._serve(live, transport, opening, client, begun, place.pop_all())
-        live.task = self._tasks.create_task(work, name=live.id)
+        task = self._tasks.create_task(work, name=live.id)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         await begun
         return live
 
@@ -145,7 +143,8 @@ class Calls:
         def started(session: SessionHandle) -> None:
             live.session = session
             self._live[live.id] = live
-            begun.set_result(None)
+            if not begun.done():
+                begun.set_result(None)
 
         loop = asyncio.get_running_loop()
         began_s = loop.time()
