@@ -31,7 +31,17 @@ def commands() -> set[str]:
 
 
 RUN_AS_THEY_STAND = {"antiphon config show", "antiphon models list --verify"}
-RUN_BY_CI = {"make test", "make test-clients", "make lint", "make type", "make format", "make serve", "make bench"}
+RUN_BY_CI = {
+    "make test",
+    "make test-clients",
+    "make lint",
+    "make type",
+    "make format",
+    "make serve",
+    "make bench",
+    "make bench-rtc",
+    "make test-browsers",
+}
 """``make test`` runs lint, types and the clients; ``make serve`` and the benchmark have tests of their own."""
 RUN_ELSEWHERE = {
     "antiphon models fetch": "tests/cli/test_models.py",
