@@ -133,3 +133,32 @@ async def test_slow_tcp_connections_end_at_a_deadline_and_are_bounded(monkeypatc
         assert endpoint.statistics.dropped["tcp_strangers"] == 4
         caller.send("alive")
         await owner.until("message", "alive")
+
+
+@in_real_time
+async def test_a_tcp_connection_that_talks_without_a_valid_check_is_cut() -> None:
+    async with open_endpoint() as endpoint:
+        reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+        writer.write(bytes(2) * (tcp._STRANGER_FRAMES + 1))
+        async with asyncio.timeout(PATIENCE_S):
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+        assert endpoint.statistics.dropped["tcp_strangers"] == 1
+        assert endpoint.statistics.dropped["stranger"] == tcp._STRANGER_FRAMES + 1
+
+
+@in_real_time
+async def test_many_frames_in_one_read_let_others_have_their_turn() -> None:
+    owner = Owner()
+    async with (
+        open_endpoint() as endpoint,
+        calling(answered_by(endpoint, owner), protocol="tcp") as caller,
+    ):
+        await caller.connect()
+        (path,) = endpoint._listener._connections
+        path.data_received(bytes(2) * 1_000)
+        assert endpoint.statistics.dropped["unknown_kind"] == tcp._FRAMES_A_WAKE
+        await until(lambda: endpoint.statistics.dropped["unknown_kind"] == 1_000)
+        caller.send("alive")
+        await owner.until("message", "alive")

@@ -82,10 +82,12 @@ def test_an_image_that_the_channel_cannot_carry_comes_by_http(run_server: Any) -
             None,
         ),
         ("x" * (15 * 1024 * 1024 + 1), 413, "request_too_large", None),
+        (json.dumps({"item": MESSAGE}).encode().replace(b"}]", b', "x": "\xff"}]'), 400, "invalid_value", None),
+        (b'{"type": "\xff", "item": {}}', 400, "invalid_value", None),
     ],
 )
 def test_an_item_that_the_session_refuses_is_told_to_who_sent_it_alone(
-    run_server: Any, body: str, status: int, code: str, param: str | None
+    run_server: Any, body: str | bytes, status: int, code: str, param: str | None
 ) -> None:
     async def scenario(server: Any) -> None:
         async with call_of(server.port) as call:
@@ -97,6 +99,27 @@ def test_an_item_that_the_session_refuses_is_told_to_who_sent_it_alone(
             await post(server.port, f"{call.path}/items", json.dumps({"item": MESSAGE}))
             await call.until("conversation.item.added")
             assert "error" not in call.types
+
+    run_server(scenario, RTC)
+
+
+def test_a_call_is_sent_only_so_many_items_at_a_time(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        async with call_of(server.port) as call:
+            head = f"POST {call.path}/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode()
+            slow = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
+            for _, writer in slow:
+                writer.write(head)
+            item = json.dumps({"item": MESSAGE})
+            async with asyncio.timeout(5):
+                while (answer := await post(server.port, f"{call.path}/items", item)).status_code != 429:
+                    pass
+            assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+            for _, writer in slow:
+                writer.close()
+            async with asyncio.timeout(5):
+                while (await post(server.port, f"{call.path}/items", item)).status_code != 200:
+                    pass
 
     run_server(scenario, RTC)
 

@@ -131,6 +131,13 @@ REFUSALS: Sequence[tuple[dict[str, str], dict[str, Any], int, str, str | None]] 
     (SDP, {"content": "v=0\r\n" * 60_000}, 413, "request_too_large", None),
     ({"content-type": "multipart/form-data"}, {"content": "x"}, 400, "bad_request", None),
     ({"content-type": "multipart/form-data; boundary=b"}, {"content": "nothing"}, 400, "bad_request", None),
+    (
+        {"content-type": "multipart/form-data; boundary=b; charset=punycode"},
+        {"content": b"--b--\r\n"},
+        415,
+        "unsupported_content_type",
+        None,
+    ),
     ({}, _form(("session", "{}")), 400, "missing_required_parameter", "sdp"),
     ({}, _form(("sdp", "v=0"), ("other", "1")), 400, "unknown_parameter", "other"),
     ({}, _form(("sdp", "v=0"), ("sdp", "v=0")), 400, "invalid_value", "sdp"),
@@ -215,6 +222,16 @@ def test_calls_count_as_sessions(run_server: Any) -> None:
             assert answer.headers["retry-after"]
 
     run_server(scenario, {**RTC, "max_sessions": 1})
+
+
+def test_callers_who_never_connect_leave_room_for_others(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        answers = [await post(server.port, CALLS, await an_offer(), SDP) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+        async with server.connect() as socket:
+            assert json.loads(await socket.recv())["type"] == "session.created"
+
+    run_server(scenario, {**RTC, "max_sessions": 4})
 
 
 def test_callers_who_never_connect_are_bounded_and_forgotten(run_server: Any) -> None:

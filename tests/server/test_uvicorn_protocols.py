@@ -426,12 +426,48 @@ def test_a_connection_without_a_whole_request_is_cut_off(sent: bytes) -> None:
             protocol.data_received(sent)
         await asyncio.sleep(uvicorn_protocols.REQUEST_TIMEOUT_S / 2 + 0.1)
         assert transport.aborted
-        protocol.connection_lost(None)
-        app.over.set()
-        for task in list(protocol.tasks):
-            await task
+        await _over(protocol, app)
 
     run_virtual(scenario())
+
+
+def test_a_large_body_has_the_time_that_a_slow_network_takes_and_no_more() -> None:
+    async def scenario() -> None:
+        protocol, transport, app = _http()
+        protocol.data_received(PLAIN + b"Content-Length: 1000000\r\n\r\n")
+        pace = uvicorn_protocols.LEAST_BYTES_PER_S
+        for _ in range(3 * int(uvicorn_protocols.REQUEST_TIMEOUT_S)):
+            protocol.data_received(b"x" * pace)
+            protocol.flow.resume_reading()  # the application takes it
+            await asyncio.sleep(1)
+        assert not transport.aborted
+        await asyncio.sleep(uvicorn_protocols.REQUEST_TIMEOUT_S + 1)
+        assert transport.aborted
+        await _over(protocol, app)
+
+    run_virtual(scenario())
+
+
+def test_time_in_which_a_body_is_not_read_is_not_its_senders() -> None:
+    async def scenario() -> None:
+        protocol, transport, app = _http()
+        protocol.data_received(PLAIN + b"Content-Length: 1000000\r\n\r\n" + b"x" * 100_000)
+        assert protocol.flow.read_paused
+        await asyncio.sleep(3 * uvicorn_protocols.REQUEST_TIMEOUT_S)
+        assert not transport.aborted
+        protocol.flow.resume_reading()
+        await asyncio.sleep(2 * uvicorn_protocols.REQUEST_TIMEOUT_S)
+        assert transport.aborted
+        await _over(protocol, app)
+
+    run_virtual(scenario())
+
+
+async def _over(protocol: HttpProtocol, app: _App) -> None:
+    protocol.connection_lost(None)
+    app.over.set()
+    for task in list(protocol.tasks):
+        await task
 
 
 @pytest.mark.parametrize("request_bytes", [PLAIN + b"\r\n", PLAIN + b"Content-Length: 2\r\n\r\nab", UPGRADE + b"\r\n"])

@@ -14,6 +14,10 @@ _MAX_UNSENT_BYTES: Final = 262_144
 _MAX_STRANGERS: Final = 128
 """Connections on which no valid check came yet; the oldest goes when there is one more."""
 _STRANGER_S: Final = 10.0
+_STRANGER_FRAMES: Final = 32
+"""What a connection may send before a valid check; callers begin with one, and repeat it."""
+_FRAMES_A_WAKE: Final = 256
+"""Frames may be empty: without a bound one read would hold up all calls."""
 _BACKLOG: Final = 128
 
 
@@ -69,6 +73,8 @@ class _TcpPath(Path, asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._received = bytearray()
+        self._frames_before_check = 0
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -80,21 +86,50 @@ class _TcpPath(Path, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        at = 0
-        while len(self._received) - at >= 2:
-            size_bytes = int.from_bytes(self._received[at : at + 2])
-            if size_bytes > _MAX_FRAME_BYTES:
-                self._mux.dropped["tcp_frame"] += 1
-                self.abort()
-                return
-            if len(self._received) - at - 2 < size_bytes:
-                break
-            frame = bytes(self._received[at + 2 : at + 2 + size_bytes])
-            at += 2 + size_bytes
+        if not self._paused:
+            self._take()
+
+    def _take(self) -> None:
+        """Passes on the frames that are there, some at a time; nothing more is read meanwhile."""
+        at = frames = 0
+        while frames < _FRAMES_A_WAKE and (end := self._frame_end(at)) is not None:
+            frame = bytes(self._received[at + 2 : end])
+            at, frames = end, frames + 1
             self._mux.arrived(frame, self)
-            if self._transport is None:
-                return
+            self._lose_patience()
         del self._received[:at]
+        self._pause(frames == _FRAMES_A_WAKE)
+
+    def _pause(self, paused: bool) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if paused:
+            asyncio.get_running_loop().call_soon(self._take)
+        if paused != self._paused:
+            self._paused = paused
+            (transport.pause_reading if paused else transport.resume_reading)()
+
+    def _frame_end(self, at: int) -> int | None:
+        """Where the frame ends that begins at ``at``; None: it is not there as a whole, or too large for any."""
+        if self._transport is None or len(self._received) - at < 2:
+            return None
+        size_bytes = int.from_bytes(self._received[at : at + 2])
+        if size_bytes > _MAX_FRAME_BYTES:
+            self._mux.dropped["tcp_frame"] += 1
+            self.abort()
+            return None
+        end = at + 2 + size_bytes
+        return end if end <= len(self._received) else None
+
+    def _lose_patience(self) -> None:
+        """Ends the connection if it has said much without a valid check."""
+        if self._deadline is None:
+            return
+        self._frames_before_check += 1
+        if self._frames_before_check > _STRANGER_FRAMES:
+            self._mux.dropped["tcp_strangers"] += 1
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()

@@ -9,7 +9,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.server.context import context_of
 from antiphon.server.errors import ApiError
 
-__all__ = ["BODY_MAX_BYTES", "api_error", "read_body", "read_content"]
+__all__ = ["BODY_MAX_BYTES", "announced_bytes", "api_error", "read_body", "read_content"]
 
 BODY_MAX_BYTES = 1024 * 1024
 """A session of any legal size fits in."""
@@ -28,6 +28,12 @@ async def read_body(request: Request, wire_type: type[_T]) -> _T:
 
 def api_error(error: ProtocolError) -> ApiError:
     return ApiError(400, error.message, code=error.code, param=error.param, type=error.type)
+
+
+def announced_bytes(request: Request, max_bytes: int) -> int:
+    """How large the request's body will be, ``max_bytes`` at most; that many where it is not said."""
+    length = request.headers.get("content-length", "")
+    return min(max_bytes, int(length)) if length.isascii() and length.isdigit() and len(length) < 20 else max_bytes
 
 
 async def read_content(request: Request, max_bytes: int) -> bytes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -25,6 +26,7 @@ _FORM: Final = "multipart/form-data"
 _FORM_OVERHEAD_BYTES: Final = 16 * 1024
 _PARTS: Final = {"sdp": OFFER_MAX_BYTES, "session": BODY_MAX_BYTES}
 _MAX_PARTS: Final = 8
+_CHARSETS: Final = (b"utf-8", b"utf8", b"us-ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ async def _read_sdp(request: Request) -> str:
 
 
 async def _read_form(request: Request, *, strict: bool) -> CallForm:
+    # The parser would decode by any codec that Python has, and some take time with the square of the text.
+    if parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8").lower() not in _CHARSETS:
+        raise ApiError(415, "Unsupported charset: the form must be UTF-8.", code="unsupported_content_type")
     content = await read_content(request, sum(_PARTS.values()) + _FORM_OVERHEAD_BYTES)
     parts = await _parts(request, content)
     if "sdp" not in parts:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.ids import new_id
-from antiphon.server.bodies import api_error, read_content
+from antiphon.server.bodies import announced_bytes, api_error, read_content
 from antiphon.server.calls import call_not_found, own_call
 from antiphon.server.context import context_of
 from antiphon.server.errors import ApiError
@@ -31,9 +31,10 @@ async def add_item(request: Request) -> Response:
     context = context_of(request)
     with refusing(context, request):
         session = call.room()
-        async with context.calls.uploads.hold(ITEM_MAX_BYTES):
-            upload, item_id = await _read(request)
-            await session.attach(upload, connection_id=connection_id_of(request))
+        with call.uploading():
+            async with context.calls.uploads.hold(announced_bytes(request, ITEM_MAX_BYTES)):
+                upload, item_id = await _read(request)
+                await session.attach(upload, connection_id=connection_id_of(request))
         if upload.error is not None:
             raise _refused(upload)
         if not upload.added:
@@ -49,6 +50,7 @@ async def _read(request: Request) -> tuple[ItemUpload, str]:
     except TimeoutError:
         raise ApiError(408, f"The body took longer than {_BODY_S:.0f} s.", code="request_timeout") from None
     event = _fields(content, "the body")
+    _check_text(content)
     kind = _text(event.get("type", msgspec.Raw(msgspec.json.encode(_EVENT))))
     if kind != _EVENT:
         message = f"Invalid value: 'type' must be '{_EVENT}', or be left out."
@@ -70,6 +72,14 @@ def _fields(content: bytes | msgspec.Raw, what: str, param: str | None = None) -
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         message = f"Invalid value: {what} must be a JSON object."
         raise api_error(ProtocolError("invalid_value", message, param)) from None
+
+
+def _check_text(content: bytes) -> None:
+    # Fields that are passed on as they are were not decoded.
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        raise api_error(ProtocolError("invalid_value", "Invalid value: the body must be UTF-8 text.")) from None
 
 
 def _text(value: msgspec.Raw) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Calls", "LiveCall"]
 
 _ID_BYTES: Final = 18
+_MAX_UPLOADS: Final = 4
+"""At a time, of one call: others need the memory too."""
 
 
 @dataclass(slots=True)
@@ -33,13 +35,24 @@ class LiveCall:
     call: "Call"
     session: SessionHandle = field(init=False)
     """There from the moment at which the call can be found."""
+    _uploads: int = 0
 
     def room(self) -> SessionHandle:
         """The session, which takes one more connection. Raises ``ApiError`` where it has enough of them."""
         if self.session.has_room:
             return self.session
-        message = "This call has as many connections as it may have; close one of them."
-        raise ApiError(429, message, code="rate_limit_exceeded", type="rate_limit_error")
+        raise _crowded("This call has as many connections as it may have; close one of them.")
+
+    @contextlib.contextmanager
+    def uploading(self) -> Iterator[None]:
+        """One more item is on its way by HTTP within the block. Raises ``ApiError`` where enough of them are."""
+        if self._uploads >= _MAX_UPLOADS:
+            raise _crowded("This call is being sent as many items as it may be; wait until one has arrived.")
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
 
 
 class Calls:
@@ -162,6 +175,10 @@ class Calls:
                     begun.set_exception(
                         ApiError(500, "The call could not begin.", code="internal_error", type="server_error")
                     )
+
+
+def _crowded(message: str) -> ApiError:
+    return ApiError(429, message, code="rate_limit_exceeded", type="rate_limit_error")
 
 
 def _ending_of(transport: WebRtcTransport) -> str:

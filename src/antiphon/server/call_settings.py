@@ -11,7 +11,10 @@ class CallsSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     half_open: int = Field(
-        default=64, ge=1, description="Calls answered and not connected yet; one more is refused with HTTP 429."
+        default=64,
+        ge=1,
+        description="Calls answered and not connected yet, three quarters of all sessions at most; "
+        "one more is refused with HTTP 429.",
     )
     half_open_s: float = Field(default=10.0, gt=0, description="Time for a caller to connect.")
     silent_s: float = Field(default=20.0, gt=0, description="A call is over after so long without any packet.")

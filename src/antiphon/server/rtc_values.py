@@ -1,6 +1,7 @@
 """The server's settings in the words of the WebRTC endpoint, and whether it could begin with them."""
 
 import errno
+import math
 import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_calls", "endpoint_settings", "extra_is_installed", "opus_of_calls"]
 
+_HALF_OPEN_SHARE: Final = 0.75
+"""Of all sessions: offers that nobody connects for cost little, and must not keep everybody else out."""
 _EXTRA: Final = ("aiortc", "av", "ifaddr", "pylibsrtp")
 
 
@@ -33,7 +36,7 @@ def endpoint_settings(settings: Settings) -> "EndpointSettings":
         tcp=settings.rtc_tcp,
         # Sessions are what is counted; a call outlives its session by its goodbye.
         max_calls=2 * settings.max_sessions,
-        half_open_calls=calls.half_open,
+        half_open_calls=min(calls.half_open, math.ceil(settings.max_sessions * _HALF_OPEN_SHARE)),
         half_open_s=calls.half_open_s,
         silent_s=calls.silent_s,
         complexity=calls.complexity,

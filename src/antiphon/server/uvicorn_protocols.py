@@ -6,7 +6,8 @@ What uvicorn 0.54 leaves open, and these classes close:
   times a second. Here connections get half of the descriptors; those beyond are cut at once.
 - Over-long headers: h11 bounds only a request that is still *incomplete*; one that arrives in a single read passes, and
   an upgrade then fails in websockets' own parser, whose answer uvicorn never writes. Here both get 431 at once.
-- A connection that never sends a whole request, its body included, stays for ever. Here it has ``REQUEST_TIMEOUT_S``.
+- A connection that never sends a whole request, its body included, stays for ever. Here it has ``REQUEST_TIMEOUT_S``,
+  and as long again whenever its body kept to ``LEAST_BYTES_PER_S`` meanwhile.
 - A request whose length is given twice (``Transfer-Encoding`` and ``Content-Length``) passes, although a proxy before
   us may read it differently. Here it gets 400.
 - A handshake that is none is answered with plain text; one that h11 can read and websockets cannot is not answered at
@@ -51,6 +52,8 @@ HEADER_MAX_BYTES = 8 * 1024 - 256
 """One header line; websockets' own parser refuses 8 KiB."""
 HEADERS_MAX = 100
 REQUEST_TIMEOUT_S = 10.0
+LEAST_BYTES_PER_S = 16 * 1024
+"""A body that comes at this pace has the time it needs; all of them are bounded in size."""
 LINGER_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
 QUIET_S = 0.5
@@ -111,6 +114,7 @@ class HttpProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.conn = _BoundedConnection(h11.SERVER, HEADERS_MAX_BYTES)
         self._timer: asyncio.TimerHandle | None = None
+        self._timed_bytes = 0
         self._refused = False
         self._upgraded = False
 
@@ -128,6 +132,7 @@ class HttpProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        self._timed_bytes += len(data)
         super().data_received(data)
         if self._refused:
             return
@@ -185,7 +190,16 @@ class HttpProtocol(H11Protocol):
             self.transport.close()
 
     def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
+        self._timed_bytes = 0
+        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self._expire)
+
+    def _expire(self) -> None:
+        body = self.conn.their_state is h11.SEND_BODY
+        # What we do not read ourselves cannot come.
+        if body and (self.flow.read_paused or self._timed_bytes >= REQUEST_TIMEOUT_S * LEAST_BYTES_PER_S):
+            self._start_timer()
+        else:
+            self.transport.abort()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
