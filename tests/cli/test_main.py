@@ -12,6 +12,7 @@ import pytest
 
 from antiphon import __version__
 from antiphon.cli.main import main
+from tests.support.rtc_audio import without_libopus
 
 Run = Callable[[Sequence[str]], tuple[int, str, str]]
 
@@ -91,6 +92,18 @@ def test_a_taken_port_of_calls_is_told_before_anything_is_loaded(run: Run, kind:
     assert f"port {port} for calls over WebRTC is taken by another program: choose another with --rtc-port" in errors
     assert found == 1
     assert f"fail  calls     port {port} for calls over WebRTC is taken" in examined
+
+
+def test_a_missing_libopus_is_told_before_anything_is_loaded(run: Run) -> None:
+    arguments = ["--engine", "scripted", "--port", "0"]
+    with without_libopus():
+        status, output, errors = run(["serve", *arguments])
+        found, examined, _ = run(["doctor", *arguments])
+    assert (status, output) == (2, "")
+    assert "libopus is missing: install the package av" in errors
+    assert "or turn calls off with --no-rtc" in errors
+    assert found == 1
+    assert "fail  calls     libopus is missing" in examined
 
 
 def test_without_a_command_the_help_is_shown(run: Run) -> None:

@@ -21,6 +21,7 @@ from tests.support.calls import (
     call_of,
     post,
 )
+from tests.support.rtc_audio import without_libopus
 
 # --- making one ----------------------------------------------------------------------------------------------------
 
@@ -374,3 +375,11 @@ def test_a_call_is_controlled_by_the_key_and_by_the_secret_that_made_it(run_serv
                 assert answer.status_code == 200
 
     run_server(scenario, KEYS)
+
+
+def test_without_libopus_the_server_ends_and_says_so(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        pass
+
+    with without_libopus():
+        assert run_server(scenario, RTC).startswith("cannot take calls: libopus is missing: install the package av")

@@ -1,10 +1,15 @@
 """Audio for the tests of calls."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 
 from antiphon.audio.pcm import S16LE
+from antiphon.rtc import opus
 
-__all__ = ["frames_of", "voice"]
+__all__ = ["frames_of", "voice", "without_libopus"]
 
 _HZ = 24_000
 _FRAME_BYTES = 960
@@ -27,3 +32,15 @@ def voice(duration_s: float, pitch_hz: float = 130.0) -> bytes:
 def frames_of(pcm: bytes) -> list[bytes]:
     """``pcm`` in whole frames of 20 ms."""
     return [pcm[start : start + _FRAME_BYTES] for start in range(0, len(pcm) - _FRAME_BYTES + 1, _FRAME_BYTES)]
+
+
+@contextmanager
+def without_libopus() -> Iterator[None]:
+    """A machine on which nothing carries libopus."""
+    opus._library.cache_clear()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(opus, "_candidates", lambda: iter(()))
+            yield
+    finally:
+        opus._library.cache_clear()

@@ -14,7 +14,7 @@ from antiphon.server.callers import Caller
 from antiphon.server.errors import ApiError
 from antiphon.server.observe import ServerObserver
 from antiphon.server.rtc_values import endpoint_settings, extra_is_installed
-from antiphon.server.settings import Settings
+from antiphon.server.settings import Settings, SettingsError
 from antiphon.transports.webrtc import WebRtcTransport
 
 if TYPE_CHECKING:
@@ -74,11 +74,15 @@ class Calls:
         async with contextlib.AsyncExitStack() as stack:
             if self._settings.rtc and extra_is_installed():
                 from antiphon.rtc.endpoint import Endpoint
+                from antiphon.rtc.opus import OpusError
 
+                # ``serve`` has checked all this before; who runs the application otherwise has not.
                 try:
                     endpoint = await stack.enter_async_context(Endpoint(endpoint_settings(self._settings)))
                 except OSError as error:
                     on_failed(f"cannot take calls on port {self._settings.chosen_rtc_port}: {error.strerror or error}")
+                except (OpusError, SettingsError) as error:
+                    on_failed(f"cannot take calls: {error}")
                 else:
                     await stack.enter_async_context(self._taking(endpoint))
             yield

@@ -18,6 +18,7 @@ __all__ = ["check_calls", "endpoint_settings", "extra_is_installed", "opus_of_ca
 _HALF_OPEN_SHARE: Final = 0.75
 """Of all sessions: offers that nobody connects for cost little, and must not keep everybody else out."""
 _EXTRA: Final = ("aiortc", "av", "ifaddr", "pylibsrtp")
+_OFF: Final = "turn calls off with --no-rtc"
 
 
 def extra_is_installed() -> bool:
@@ -52,6 +53,7 @@ def check_calls(settings: Settings) -> str:
     """
     from antiphon.rtc.mux import open_sockets
 
+    opus_of_calls()
     endpoint = endpoint_settings(settings)
     try:
         udp, tcp = open_sockets(endpoint.addresses, endpoint.port, udp=endpoint.udp, tcp=endpoint.tcp)
@@ -73,12 +75,12 @@ def opus_of_calls() -> str:
     try:
         return opus_version()
     except OpusError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(f"{error}, or {_OFF}") from error
 
 
 def _explain(settings: Settings, error: OSError) -> str:
     port = settings.chosen_rtc_port
-    mending = "choose another with --rtc-port, or turn calls off with --no-rtc"
+    mending = f"choose another with --rtc-port, or {_OFF}"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} for calls over WebRTC is taken by another program: {mending}"
     if error.errno == errno.EACCES:
