@@ -5,12 +5,15 @@ import socket
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from antiphon.rtc import endpoint as endpoint_module
 from antiphon.rtc.call import CallEnd
+from antiphon.rtc.dtls import Dtls
 from antiphon.rtc.endpoint import CallLimitError, Endpoint
+from antiphon.rtc.sctp import DataChannel
 from antiphon.rtc.sdp import SdpError
 from antiphon.rtc.settings import EndpointSettings, local_addresses
 from tests.support.rtc_caller import Caller, calling
@@ -279,6 +282,27 @@ async def test_a_fault_of_the_owner_ends_its_call_and_no_other(method: str, capl
         bystander.send("alive")
         await other.until("message", "alive")
     assert "the owner is at fault" in caplog.text
+
+
+@pytest.mark.parametrize("part", [Dtls, DataChannel])
+@in_real_time
+async def test_a_call_whose_end_fails_is_told_to_be_over_all_the_same(
+    part: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: object) -> None:
+        raise RuntimeError("it does not stop")
+
+    monkeypatch.setattr(part, "stop", fail)
+    owner, other = Owner(), Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, other)) as bystander:
+        await bystander.connect()
+        async with calling(answered_by(endpoint, owner)) as caller:
+            await caller.connect()
+        await owner.until("closed")
+        assert endpoint.calls == 1
+        bystander.send("alive")
+        await other.until("message", "alive")
+    assert "it does not stop" in caplog.text
 
 
 @in_real_time

@@ -159,13 +159,36 @@ def test_an_empty_push_plays_nothing() -> None:
 
 def test_many_tags_leave_no_trace() -> None:
     queue = PlayoutQueue()
-    for tag in range(1000):
+    for tag in range(3000):
         queue.push(tag, _pcm(FRAME_SAMPLES))
         queue.next_frame()
         queue.push(-tag, _pcm(FRAME_SAMPLES))
         queue.clear(lambda _: True)
-    assert len(queue._ended_samples) <= 64
+    assert len(queue._ended_samples) <= 1024
     assert not queue._sent_samples
+
+
+def test_what_was_sent_of_a_tag_is_known_as_long_as_an_engine_may_pause() -> None:
+    queue = PlayoutQueue()
+    queue.push("slow", _pcm(FRAME_SAMPLES))
+    assert queue.next_frame() is not None
+    for tag in range(1000):
+        queue.push(tag, _pcm(1))
+        while queue.pending_samples:
+            queue.next_frame()
+    queue.push("slow", _pcm(FRAME_SAMPLES))
+    assert queue.next_frame() == Frame(_pcm(FRAME_SAMPLES), "slow", False, True, 2 * FRAME_SAMPLES)
+
+
+def test_what_was_sent_of_a_tag_is_known_however_much_plays_before_its_next_piece() -> None:
+    queue = PlayoutQueue()
+    queue.push("slow", _pcm(FRAME_SAMPLES))
+    assert queue.next_frame() is not None
+    for tag in range(1500):
+        queue.push(tag, _pcm(FRAME_SAMPLES))
+    queue.push("slow", _pcm(FRAME_SAMPLES))
+    *_, last = [queue.next_frame() for _ in range(1501)]
+    assert last == Frame(_pcm(FRAME_SAMPLES), "slow", False, True, 2 * FRAME_SAMPLES)
 
 
 _PUSHES = st.tuples(st.just("push"), st.integers(0, 4), st.integers(0, 1500))

@@ -368,24 +368,33 @@ class Call:
             self._guard(self._media.tick, now_s, self)
 
     async def _leave(self, reason: CallEnd) -> None:
-        """Lets go of everything, then tells so."""
+        """Lets go of everything, then tells so, whatever fails on the way."""
         self._reason = self._reason or reason
+        try:
+            await self._let_go()
+        except Exception:
+            _LOG.exception("the end of a call failed")
+        finally:
+            self._means.release(self, reason)
+            self._media = self._pacing = self._channel = self._own = None
+            owner, self._events = self._events, cast(CallEvents, _Nobody())
+            try:
+                owner.closed(reason)
+            except Exception:
+                _LOG.exception("the owner of a call failed")
+
+    async def _let_go(self) -> None:
         if self._pacing is not None:
             self._means.pacer.remove(self._pacing)
         if self._media is not None:
             self._media.close()
-        if self._channel is not None:
-            await self._channel.stop()
-        await self._dtls.stop()
-        self._ice.close()
         self._queue.clear(lambda tag: True)
-        self._means.release(self, reason)
-        self._media = self._pacing = self._channel = self._own = None
-        owner, self._events = self._events, cast(CallEvents, _Nobody())
         try:
-            owner.closed(reason)
-        except Exception:
-            _LOG.exception("the owner of a call failed")
+            if self._channel is not None:
+                await self._channel.stop()
+            await self._dtls.stop()
+        finally:
+            self._ice.close()
 
     def _tell(self, tell: Callable[..., None], *arguments: Any) -> None:
         if not self._muted and self._reason is None:

@@ -17,8 +17,9 @@ FRAME_MS = 20
 FRAME_SAMPLES = ms_to_samples(FRAME_MS, PLAYOUT_HZ)
 _FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE
 _FADE_BYTES = ms_to_samples(5, PLAYOUT_HZ) * BYTES_PER_SAMPLE
-_REMEMBERED_TAGS = 64
-"""Of so many tags that were played to their end it is known how much was sent, should more of them come."""
+_REMEMBERED_TAGS = 1024
+"""Of so many tags that were played to their end it is known how much was sent, should more of them come. One more
+needs 20 ms at least: none is forgotten within 20 s, longer than an engine may pause in the middle of its speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class PlayoutQueue:
             self._segments.append(_Segment(tag))
         self._segments[-1].push(pcm)
         self._pending_bytes += len(pcm)
+        if (sent := self._ended_samples.pop(tag, 0)) > 0:
+            self._sent_samples[tag] = sent
 
     def clear(self, drop: Callable[[Hashable], bool]) -> list[Cleared]:
         """Take out every tag for which ``drop`` is true; they are returned in order, those not begun too.
@@ -109,7 +112,7 @@ class PlayoutQueue:
         tag = segment.tag
         pcm = segment.take(_FRAME_BYTES)
         self._pending_bytes -= len(pcm)
-        before = self._sent_samples.get(tag) or self._ended_samples.pop(tag, 0)
+        before = self._sent_samples.get(tag, 0)
         sent = self._sent_samples[tag] = before + len(pcm) // BYTES_PER_SAMPLE
         if segment.pending_bytes:
             self._playing = segment
@@ -123,7 +126,7 @@ class PlayoutQueue:
 
     def _end(self, tag: Hashable) -> int:
         """How much was sent of ``tag``, of which nothing waits any more; it is remembered of the tags ended last."""
-        sent = self._sent_samples.pop(tag, 0) or self._ended_samples.pop(tag, 0)
+        sent = self._sent_samples.pop(tag, 0)
         if sent:
             self._ended_samples[tag] = sent
         if len(self._ended_samples) > _REMEMBERED_TAGS:
