@@ -10,6 +10,7 @@ import pytest
 from antiphon.core.inputs import PlayoutCleared, PlayoutEnded, PlayoutStarted
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.transport import TransportClosedError
+from antiphon.transports.playout_budget import PlayoutBudget
 from antiphon.transports.webrtc import WebRtcTransport
 
 MIB = 1024 * 1024
@@ -252,7 +253,7 @@ def test_of_what_is_cleared_as_much_was_heard_as_left_without_what_is_on_its_way
     run(scenario)
 
 
-@pytest.mark.parametrize("by", ["what was played", "the end of the call"])
+@pytest.mark.parametrize("by", ["what was played", "what was cleared", "the end of the call"])
 def test_speech_waits_while_three_minutes_of_it_are_to_be_played(by: str) -> None:
     async def scenario(transport: WebRtcTransport, call: Call) -> None:
         call.playout_pending_s = 180.5
@@ -265,7 +266,54 @@ def test_speech_waits_while_three_minutes_of_it_are_to_be_played(by: str) -> Non
             if by == "what was played":
                 call.playout_pending_s = 179.9
                 transport.playout_taken()
+            elif by == "what was cleared":
+                call.playout_pending_s = 0.0
+                transport.media.clear({"resp_1"})
             else:
                 transport.closed(Ending(clean=False))
 
     run(scenario)
+
+
+def test_where_all_calls_hold_too_much_speech_those_with_the_most_wait() -> None:
+    async def scenario() -> None:
+        budget = PlayoutBudget(10 * 48_000)
+        (much, much_call), (little, little_call) = _sharing(budget), _sharing(budget)
+        for transport, call, pending_s in ((much, much_call, 7.0), (little, little_call, 4.0)):
+            call.playout_pending_s = pending_s
+            transport.media.play("resp_1", "item_1", b"pcm")
+        assert budget.held_bytes == 11 * 48_000
+        await little.media.room()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(much.media.room())
+            await _settled()
+            assert not waiting.done()
+            much_call.playout_pending_s = 6.0
+            much.playout_taken()
+            await waiting
+        assert budget.held_bytes == 10 * 48_000
+        for transport in (much, little):
+            transport.closed(Ending(clean=True))
+            transport.playout_taken()
+        assert budget.held_bytes == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_call_alone_gets_all_that_calls_may_hold() -> None:
+    async def scenario() -> None:
+        budget = PlayoutBudget(10 * 48_000)
+        (over, _), (transport, call) = _sharing(budget), _sharing(budget)
+        over.closed(Ending(clean=True))
+        call.playout_pending_s = 10.0
+        transport.media.play("resp_1", "item_1", b"pcm")
+        await transport.media.room()
+
+    asyncio.run(scenario())
+
+
+def _sharing(budget: PlayoutBudget) -> tuple[WebRtcTransport, Call]:
+    transport = WebRtcTransport(budget)
+    call = Call(transport)
+    transport.begin(call)
+    return transport, call

@@ -15,6 +15,7 @@ from antiphon.server.errors import ApiError
 from antiphon.server.observe import ServerObserver
 from antiphon.server.rtc_values import endpoint_settings, extra_is_installed
 from antiphon.server.settings import Settings, SettingsError
+from antiphon.transports.playout_budget import PlayoutBudget
 from antiphon.transports.webrtc import WebRtcTransport
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Calls:
         self._live: dict[str, LiveCall] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._endpoint: Endpoint | None = None
+        self._playout = PlayoutBudget(settings.calls.playout_bytes)
         self.uploads = ByteBudget(settings.decode_bytes)
         """Bodies of items being received, all calls together."""
 
@@ -129,7 +131,7 @@ class Calls:
 
         Raises ``ApiError``, and what an endpoint raises for an offer.
         """
-        transport = WebRtcTransport()
+        transport = WebRtcTransport(self._playout)
         call = self.check_available().call(offer, transport, reached_at=reached_at)
         transport.begin(call)
         live = LiveCall(f"rtc_{secrets.token_urlsafe(_ID_BYTES)}", maker, call)

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from antiphon.transports.playout_budget import DEFAULT_PLAYOUT_BYTES
+
 __all__ = ["CallsSection"]
 
 
@@ -27,4 +29,9 @@ class CallsSection(BaseModel):
         ge=0,
         le=2_000,
         description="How late loudspeakers play: an interrupted answer is cut at what was heard.",
+    )
+    playout_bytes: int = Field(
+        default=DEFAULT_PLAYOUT_BYTES,
+        ge=1024 * 1024,
+        description="Speech that waits to be played in all calls; beyond it those with the most get no more.",
     )

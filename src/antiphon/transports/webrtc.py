@@ -11,10 +11,12 @@ from antiphon.core.inputs import PlayoutCleared, PlayoutEnded, PlayoutStarted
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.transport import TransportClosedError
+from antiphon.transports.playout_budget import PlayoutBudget
 
 __all__ = ["CallEnding", "ClearedPlayout", "RtcCall", "WebRtcTransport"]
 
 _SAMPLES_PER_MS: Final = 24
+_BYTES_PER_S: Final = 48_000
 _PAUSE_BYTES: Final = 1024 * 1024
 """Messages of a client that were not read yet: from here on it has to keep further ones."""
 _RESUME_BYTES: Final = 256 * 1024
@@ -69,8 +71,9 @@ class RtcCall(Protocol):
 class WebRtcTransport:
     """What ``antiphon.rtc`` tells of a call, as the ``Transport`` of a session. ``begin`` it before anything comes."""
 
-    def __init__(self) -> None:
-        self._media = _Track()
+    def __init__(self, playout: PlayoutBudget | None = None) -> None:
+        """``playout`` is shared by all calls of the process."""
+        self._media = _Track(playout or PlayoutBudget())
         self._messages: deque[str | bytes | ProtocolError] = deque()
         self._waiting_bytes = 0
         self._paused = False
@@ -160,7 +163,7 @@ class WebRtcTransport:
         self._media.report(PlayoutEnded(*cast("_Tag", tag), sent_samples))
 
     def playout_taken(self) -> None:
-        self._media.taken.set()
+        self._media.changed()
 
     def closed(self, reason: CallEnding) -> None:
         self.ending = reason
@@ -186,21 +189,38 @@ class WebRtcTransport:
         self._lost = lost
         self._arrived.set()
         self._opened_or_over.set()
-        self._media.taken.set()
-        self._media.over = True
+        self._media.end()
 
 
 class _Track:
     """The audio of the call, as ``CallMedia``."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: PlayoutBudget) -> None:
         self.hear: Callable[[bytes], None] = lambda pcm: None
         self.report: Callable[[PlayoutStarted | PlayoutEnded], None] = lambda fact: None
-        self.taken = asyncio.Event()
-        self.over = False
+        self._budget = budget
+        self._held_bytes = 0
+        self._changed = asyncio.Event()
+        self._over = False
 
     def begin(self, call: RtcCall) -> None:
         self._call = call
+        self._budget.join()
+
+    def changed(self) -> None:
+        """More or less waits to be played."""
+        if self._over:
+            return
+        held_bytes = round(self._call.playout_pending_s * _BYTES_PER_S)
+        self._budget.change(held_bytes - self._held_bytes)
+        self._held_bytes = held_bytes
+        self._changed.set()
+
+    def end(self) -> None:
+        """Nothing more is played."""
+        self._over = True
+        self._budget.leave(self._held_bytes)
+        self._changed.set()
 
     @property
     def hears(self) -> bool:
@@ -211,11 +231,13 @@ class _Track:
 
     def play(self, response_id: str, item_id: str, pcm: bytes) -> None:
         self._call.play((response_id, item_id), pcm)
+        self.changed()
 
     def clear(self, response_ids: Collection[str]) -> list[PlayoutCleared]:
         # Asked before: with an empty queue the estimate may say less.
         delay_ms = self._call.heard_delay_ms()
         cleared = self._call.clear(lambda tag: cast("_Tag", tag)[0] in response_ids)
+        self.changed()
         return [
             PlayoutCleared(
                 *cast("_Tag", one.tag), one.sent_samples, max(0, one.sent_samples // _SAMPLES_PER_MS - delay_ms)
@@ -224,9 +246,13 @@ class _Track:
         ]
 
     async def room(self) -> None:
-        while self._call.playout_pending_s > _PLAYOUT_S and not self.over:
-            self.taken.clear()
-            await self.taken.wait()
+        while not self._over and not self._has_room:
+            self._changed.clear()
+            await self._changed.wait()
+
+    @property
+    def _has_room(self) -> bool:
+        return self._call.playout_pending_s <= _PLAYOUT_S and self._budget.has_room(self._held_bytes)
 
 
 def _cost(message: str | bytes | ProtocolError) -> int:
