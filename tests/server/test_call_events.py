@@ -236,6 +236,26 @@ def test_a_sideband_may_carry_its_key_or_the_calls_secret_in_a_subprotocol(run_s
     run_server(scenario, KEYS)
 
 
+def test_sidebands_are_counted(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        async with call_of(server.port) as call:
+            async with server.connect(f"?call_id={call.id}"):
+                await _until_counted(server, "antiphon_sidebands", 1)
+            async with server.connect(f"?call_id={call.id}") as socket:
+                await post(server.port, f"{call.path}/hangup")
+                await socket.wait_closed()
+            await _until_counted(server, "antiphon_sidebands", 0)
+            await _until_counted(server, "antiphon_sidebands_total", 2)
+
+    assert run_server(scenario, RTC) == ""
+
+
+async def _until_counted(server: Any, name: str, count: int) -> None:
+    async with asyncio.timeout(5):
+        while f"{name} {count}" not in (await server.get("/metrics")).text.splitlines():
+            pass
+
+
 def test_a_call_has_only_so_many_sidebands(run_server: Any) -> None:
     async def scenario(server: Any) -> None:
         async with call_of(server.port) as call, contextlib.AsyncExitStack() as stack:

@@ -3,7 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -95,6 +96,8 @@ class ServerObserver:
         self._call_sessions = registry.counter(
             "antiphon_call_sessions_total", "Of these the sessions that were calls.", {"outcome": _OUTCOMES}
         )
+        self._sidebands = registry.counter("antiphon_sidebands_total", "Sideband connections that calls have had.")
+        self._sidebands_now = 0
         self._session_s = registry.histogram(
             "antiphon_session_seconds", "Length of sessions.", buckets=_SESSION_BUCKETS_S
         )
@@ -150,6 +153,7 @@ class ServerObserver:
         registry = self.registry
         registry.gauge("antiphon_calls", "Calls now.", read=lambda: float(read().calls))
         registry.gauge("antiphon_calls_half_open", "Calls not connected yet.", read=lambda: float(read().half_open))
+        registry.gauge("antiphon_sidebands", "Sideband connections now.", read=lambda: float(self._sidebands_now))
         registry.read_counter("antiphon_calls_total", "Calls ended, by reason.", "ending", lambda: read().ended)
         registry.read_counter(
             "antiphon_call_packets_dropped_total", "Packets dropped, by reason.", "reason", lambda: read().dropped
@@ -189,6 +193,17 @@ class ServerObserver:
             ending=ending,
             duration_s=duration_s,
         )
+
+    @contextmanager
+    def sideband(self, call_id: str, connection_id: str, client: str) -> Iterator[None]:
+        """For as long as one more connection reads along. ``client`` is escaped already."""
+        log_line(_LOG, "sideband_attached", call=call_id, connection=connection_id, client=client)
+        self._sidebands.add()
+        self._sidebands_now += 1
+        try:
+            yield
+        finally:
+            self._sidebands_now -= 1
 
     def session_started(self, session_id: str, connection_id: str) -> None:
         log_line(_LOG, "session_started", logging.DEBUG, session=session_id, connection=connection_id)

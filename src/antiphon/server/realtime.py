@@ -1,7 +1,5 @@
 """``/v1/realtime``: from a WebSocket handshake to a session."""
 
-import logging
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +13,6 @@ from antiphon.server.callers import authenticated
 from antiphon.server.calls import call_of
 from antiphon.server.context import Context, context_of
 from antiphon.server.errors import ApiError
-from antiphon.server.logs import log_line
 from antiphon.server.openings import (
     BETA_SUBPROTOCOL,
     admit,
@@ -29,7 +26,6 @@ from antiphon.transports.websocket import WebSocketTransport
 
 __all__ = ["realtime", "realtime_without_upgrade"]
 
-_LOG = logging.getLogger(__name__)
 _KEY_REFUSED = 3000
 """Close code for what must not be tried again: clients reconnect after 1011 to 1013."""
 
@@ -75,8 +71,9 @@ async def _sideband(context: Context, socket: WebSocket, presented: PresentedKey
         call = call_of(context, presented, socket.query_params["call_id"])
         session = call.room()
     await _accept(socket)
-    log_line(_LOG, "sideband_attached", call=call.id, connection=connection_id_of(socket), client=client_of(socket))
-    await session.attach(WebSocketTransport(socket), connection_id=connection_id_of(socket), beta=asks_for_beta(socket))
+    connection_id, transport = connection_id_of(socket), WebSocketTransport(socket)
+    with context.observer.sideband(call.id, connection_id, client_of(socket)):
+        await session.attach(transport, connection_id=connection_id, beta=asks_for_beta(socket))
 
 
 async def _run(context: Context, socket: WebSocket, opening: Opening) -> None:
