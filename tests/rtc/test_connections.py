@@ -195,21 +195,27 @@ async def test_closing_the_data_channel_alone_is_hanging_up() -> None:
 @in_real_time
 async def test_a_caller_that_vanishes_is_noticed_by_its_silence() -> None:
     owner = Owner()
-    async with open_endpoint(silent_s=0.3) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+    async with open_endpoint(silent_s=0.8) as endpoint, calling(answered_by(endpoint, owner)) as caller:
         await caller.connect()
         await caller.vanish()
         await owner.until("closed", CallEnd.SILENT)
         assert not CallEnd.SILENT.clean
 
 
+@pytest.mark.parametrize("sign", ["a check", "speech", "a message"])
 @in_real_time
-async def test_a_caller_that_goes_on_checking_is_not_silent() -> None:
+async def test_a_caller_that_gives_a_sign_of_life_is_not_silent(sign: str) -> None:
     owner = Owner()
-    async with open_endpoint(silent_s=1) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+    async with open_endpoint(silent_s=0.8) as endpoint, calling(answered_by(endpoint, owner)) as caller:
         await caller.connect()
-        for _ in range(12):
+        for _ in range(10):
             await asyncio.sleep(0.1)
-            await caller.check()
+            if sign == "a check":
+                await caller.check()
+            elif sign == "speech":
+                caller.say(b"\xf8\xff\xfe")
+            else:
+                caller.send("alive")
         assert "closed" not in {told[0] for told in owner.told}
 
 
@@ -269,7 +275,7 @@ async def test_a_fault_of_the_owner_ends_its_call_and_no_other(method: str, capl
         await bystander.connect()
         async with calling(answered_by(endpoint, owner)) as caller:
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(1 if method in ("connected", "channel_opened") else PATIENCE_S):
                     await caller.connect()
                 caller.send("hello")
                 caller.say(b"\xf8\xff\xfe")
@@ -359,9 +365,9 @@ async def test_silence_while_we_stood_still_ourselves_is_not_held_against_the_ca
 ) -> None:
     monkeypatch.setattr(endpoint_module, "_STALL_S", 0.2)
     owner = Owner()
-    async with open_endpoint(silent_s=0.4) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+    async with open_endpoint(silent_s=0.8) as endpoint, calling(answered_by(endpoint, owner)) as caller:
         await caller.connect()
-        time.sleep(0.6)  # noqa: ASYNC251 - this is the stall
+        time.sleep(1.0)  # noqa: ASYNC251 - this is the stall
         await asyncio.sleep(0.15)
         assert endpoint.calls == 1
         await caller.check()

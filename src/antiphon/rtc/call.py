@@ -35,7 +35,8 @@ class CallEnd(enum.StrEnum):
     HUNG_UP = "hung_up"
     """The peer closed the data channel or the connection."""
     SILENT = "silent"
-    """The peer sent no valid check for ``silent_s``: it crashed, or its network is gone."""
+    """The peer showed no sign of life for ``silent_s`` (a valid check, media, data): it crashed, or its network is
+    gone."""
     NEVER_CONNECTED = "never_connected"
     """No encrypted connection within ``half_open_s``, or the peer never answered on the data channel."""
     REFUSED = "refused"
@@ -243,14 +244,14 @@ class Call:
     def excuse(self, stalled_s: float) -> None:
         """For so long we did not listen, so that the peer's silence means nothing."""
         self._made_at_s += stalled_s
-        self._ice.checked_at_s += stalled_s
+        self._ice.alive_at_s += stalled_s
 
     def look(self, now_s: float) -> None:
         """Ends the call if its peer keeps it waiting for too long."""
         settings = self._means.settings
         if self._media is None and now_s - self._made_at_s > settings.half_open_s:
             self.end(CallEnd.NEVER_CONNECTED)
-        elif now_s - self._ice.checked_at_s > settings.silent_s:
+        elif now_s - self._ice.alive_at_s > settings.silent_s:
             self.end(CallEnd.SILENT)
 
     # What arrives (mux.Receiver)
@@ -266,7 +267,12 @@ class Call:
         if self._media is None:
             self.packet_dropped("media_early")
         else:
-            self._guard(self._media.arrived, datagram, self._clock(), self)
+            self._guard(self._hear, self._media, datagram)
+
+    def _hear(self, media: Media, datagram: bytes) -> None:
+        now_s = self._clock()
+        if media.arrived(datagram, now_s, self):
+            self._ice.alive_at_s = now_s
 
     def path_lost(self, path: Path) -> None:
         self._ice.lost(path)
@@ -354,6 +360,7 @@ class Call:
             await self._channel.start(self._offer.sctp_port or 5000)
 
     async def _data_arrived(self, packet: bytes) -> None:
+        self._ice.alive_at_s = self._clock()
         if self._channel is None:
             self.packet_dropped("data_early")
         else:

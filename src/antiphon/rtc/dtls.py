@@ -31,8 +31,8 @@ __all__ = ["Certificate", "Dtls"]
 
 _LOG = logging.getLogger(__name__)
 
-_MAX_WAITING: Final = 512
-"""Datagrams that arrived and were not looked at; one wake of a socket brings at most 256."""
+_MAX_WAITING: Final = 1024
+"""Datagrams that arrived and were not looked at; one wake of a socket brings no more."""
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
 )

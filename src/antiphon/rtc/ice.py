@@ -28,8 +28,8 @@ class Ice:
         self._receiver: Receiver | None = receiver
         self._paths: list[Path] = []
         self._valid: dict[str, Credentials] = {}
-        self.checked_at_s = now_s
-        """When the peer last showed that it is there."""
+        self.alive_at_s = now_s
+        """When the peer last showed that it is there. Not all go on with checks once they are connected."""
         self.path: Path | None = None
         """Where to send."""
         self.credentials = self._new()
@@ -51,7 +51,7 @@ class Ice:
         if path.receiver not in (None, self._receiver) and now_s - path.checked_at_s < _TAKEN_S:
             self._mux.dropped["address_taken"] += 1
             return
-        self.checked_at_s = path.checked_at_s = now_s
+        self.alive_at_s = path.checked_at_s = now_s
         self._learn(path)
         path.send(binding_response(request, path.address, credentials.pwd.encode()))
         if self.path is None or request.use_candidate:

@@ -66,26 +66,28 @@ class Media:
         self._receive = dict(agreed.receive)
         self._stream = agreed.send
 
-    def arrived(self, datagram: bytes, now_s: float, events: MediaEvents) -> None:
-        """A packet, RTP or RTCP. What is broken, forged or not negotiated is dropped and counted."""
+    def arrived(self, datagram: bytes, now_s: float, events: MediaEvents) -> bool:
+        """A packet, RTP or RTCP; whether it is the peer's. What is broken, forged or not negotiated is dropped and
+        counted."""
         if is_rtcp(datagram):
             report = self._srtp.unprotect_rtcp(datagram)
             if report is None:
                 self._dropped["srtcp"] += 1
             elif not self._reports.arrived(report, now_s):
                 self._dropped["rtcp"] += 1
-            return
+            return report is not None
         clear = self._srtp.unprotect_rtp(datagram)
         if clear is None:
             self._dropped["srtp"] += 1
-            return
+            return False
         packet = parse_rtp(clear)
         codec = self._receive.get(packet.payload_type) if packet else None
         if packet is None or codec is None:
             self._dropped["rtp"] += 1
-            return
+            return True
         self._reports.received(packet, codec.clock_hz, now_s)
         _deliver(self._receiver.push(packet, codec, now_s), events)
+        return True
 
     def tick(self, now_s: float, events: MediaEvents) -> None:
         """Each 20 ms: what was received and waited, one frame to play, a report if it is time."""

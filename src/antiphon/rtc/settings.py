@@ -27,7 +27,7 @@ class EndpointSettings:
     half_open_s: float = 10.0
     """For how long a call may stay so."""
     silent_s: float = 20.0
-    """For how long a peer may send no valid check before it counts as gone."""
+    """For how long nothing valid may come from a peer before it counts as gone."""
     complexity: int = 5
     """Of the Opus encoder: 0 costs least, 10 sounds best."""
     bitrate_bps: int = 32_000

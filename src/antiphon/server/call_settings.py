@@ -19,7 +19,7 @@ class CallsSection(BaseModel):
         "one more is refused with HTTP 429.",
     )
     half_open_s: float = Field(default=10.0, gt=0, description="Time for a caller to connect.")
-    silent_s: float = Field(default=20.0, gt=0, description="A call is over after so long without any packet.")
+    silent_s: float = Field(default=20.0, gt=0, description="A call is over after so long without a valid packet.")
     complexity: int = Field(
         default=5, ge=0, le=10, description="Of the Opus encoder; 1 takes half the computation of 5."
     )
