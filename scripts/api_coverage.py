@@ -68,6 +68,7 @@ MISSING: Final[Mapping[str, str]] = {
 """What is not there, and why."""
 
 REMARKS: Final[Mapping[str, str]] = {
+    "response.output_audio.delta": "not on calls, whose audio goes over the track",
     "output_audio_buffer.started": "calls only",
     "output_audio_buffer.stopped": "calls only",
     "output_audio_buffer.cleared": "calls only",
@@ -83,14 +84,14 @@ REMARKS: Final[Mapping[str, str]] = {
 }
 
 _ADDRESSES: Final[Mapping[str, str]] = {
-    "WS /v1/realtime": "",
+    "WS /v1/realtime": "`?call_id=` too, beside a call",
     "GET /v1/models": "",
     "GET /v1/models/{model}": "",
     "POST /v1/realtime/client_secrets": "",
     "POST /v1/realtime/sessions": "of the beta",
     "POST /v1/realtime/transcription_sessions": "of the beta",
     "POST /v1/realtime/calls": "WebRTC",
-    "POST /v1/realtime/calls/{call_id}/hangup": "WebRTC and SIP",
+    "POST /v1/realtime/calls/{call_id}/hangup": "WebRTC",
     "POST /v1/realtime/calls/{call_id}/accept": "SIP",
     "POST /v1/realtime/calls/{call_id}/reject": "SIP",
     "POST /v1/realtime/calls/{call_id}/refer": "SIP",
@@ -248,7 +249,7 @@ def _events(shapes: Mapping[str, list[str]], types: Iterable[Any], emitted: froz
     by_type = {_tag(one): one for one in types}
     for name, shape_names in shapes.items():
         there = name in by_type and (name not in MISSING if emitted is None else name in emitted)
-        yield Row(name, _YES if there else _NO, "" if there else MISSING.get(name, ""))
+        yield Row(name, _YES if there else _NO, (REMARKS if there else MISSING).get(name, ""))
         if name in by_type and there:
             infos = [inspect.type_info(by_type[name])]
             yield from _fields(shape_names, infos, name, deep=False, shown=emitted is not None)

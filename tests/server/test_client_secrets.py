@@ -17,7 +17,7 @@ from antiphon.protocol.session_config import (
     TranscriptionSessionUpdate,
 )
 from antiphon.server import client_secrets
-from antiphon.server.client_secrets import ClientSecrets, is_client_secret
+from antiphon.server.client_secrets import ClientSecrets, OpenedSecret, is_client_secret
 from antiphon.server.errors import ApiError
 
 OLD = "an-old-signing-key-of-32-characters"
@@ -165,11 +165,10 @@ def test_kept_sessions_are_bounded_in_number() -> None:
 
 
 @pytest.mark.parametrize("session", [SMALL, LARGE])
-def test_a_secret_tells_who_made_it_and_where(session: SessionUpdateBody) -> None:
+def test_a_secret_tells_who_made_it_where_and_for_whom(session: SessionUpdateBody) -> None:
     secrets = ClientSecrets()
-    opened = secrets.read(secrets.make(session, 60, owner="an-id", beta=True).value)
-    assert opened is not None
-    assert (opened.session, opened.owner, opened.beta) == (session, "an-id", True)
+    opened = secrets.read(secrets.make(session, 60, owner="an-id", beta=True, safety_hash="a-hash").value)
+    assert opened == OpenedSecret(session, "an-id", True, "a-hash")
 
 
 def test_a_secret_without_an_owner_in_it_is_nobodys_in_particular(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,8 +184,7 @@ def test_a_secret_without_an_owner_in_it_is_nobodys_in_particular(monkeypatch: p
         older.setattr(client_secrets, "_Claims", older_claims)
         value = ClientSecrets([OLD]).make(SMALL, 60).value
     opened = ClientSecrets([OLD]).read(value)
-    assert opened is not None
-    assert (opened.session, opened.owner, opened.beta) == (SMALL, "", False)
+    assert opened == OpenedSecret(SMALL)
 
 
 def test_without_its_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,9 +31,8 @@ async def create_call(request: Request) -> Response:
         caller = authenticated(context, presented_key(request.headers))
         context.calls.check_available()
         form = await read_call_form(request, strict=context.settings.strict)
-        bound = caller.opened
-        opening = opening_of(context, request, bound.session if bound is not None else None, form.session)
-    if bound is not None and bound.beta:
+        opening = opening_of(context, request, caller.opened, form.session)
+    if caller.opened is not None and caller.opened.beta:
         # Pages of that time make their secret there, send the offer without any header, and speak the beta.
         opening = replace(opening, beta=True)
     with contextlib.ExitStack() as place:
@@ -95,6 +94,10 @@ def _offer_errors() -> Iterator[None]:
     try:
         yield
     except SdpError as error:
-        raise ApiError(400, str(error), code="invalid_sdp", param="sdp") from None
+        raise ApiError(400, _sentence(str(error)), code="invalid_sdp", param="sdp") from None
     except CallLimitError as error:
-        raise too_many(str(error)) from None
+        raise too_many(_sentence(str(error))) from None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

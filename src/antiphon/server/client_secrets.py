@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import structs
 
 from antiphon.protocol.rest import ClientSecret
 from antiphon.protocol.session_config import SessionUpdateBody
@@ -51,6 +52,7 @@ class _Claims(msgspec.Struct, frozen=True, array_like=True):
     reference: bytes | None = None
     owner: str = ""
     beta: bool = False
+    safety_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class OpenedSecret:
     """The id of the API key that made it, which is not the key; empty where none was asked for."""
     beta: bool = False
     """Whether it was made at an address of the beta."""
+    safety_hash: str | None = None
+    """Of the identifier of the user for whom it was made, where the application named one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +104,24 @@ class ClientSecrets:
         self._store = _Store()
         self._now = now
 
-    def make(self, session: SessionUpdateBody, lifetime_s: int, *, owner: str = "", beta: bool = False) -> ClientSecret:
+    def make(
+        self,
+        session: SessionUpdateBody,
+        lifetime_s: int,
+        *,
+        owner: str = "",
+        beta: bool = False,
+        safety_hash: str | None = None,
+    ) -> ClientSecret:
         """A secret for sessions that begin as ``session`` says. Raises ``ApiError``."""
         cipher = self._signing.cipher()
         now = int(self._now())
         expires_at = now + lifetime_s
-        claims = msgspec.msgpack.encode(_Claims(expires_at, session, owner=owner, beta=beta))
+        says = _Claims(expires_at, session, owner=owner, beta=beta, safety_hash=safety_hash)
+        claims = msgspec.msgpack.encode(says)
         if len(claims) > _CLAIMS_MAX_BYTES:
             reference = self._store.put(msgspec.msgpack.encode(session), expires_at, now)
-            claims = msgspec.msgpack.encode(_Claims(expires_at, reference=reference, owner=owner, beta=beta))
+            claims = msgspec.msgpack.encode(structs.replace(says, session=None, reference=reference))
         head = _VERSION + self._signing.id
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = head + nonce + cipher.encrypt(nonce, claims, head)
@@ -128,12 +141,13 @@ class ClientSecrets:
             raise _refused("The client secret is not valid.")
         if self._now() >= claims.expires_at:
             raise _refused("The client secret has expired.")
-        if claims.session is not None:
-            return OpenedSecret(claims.session, claims.owner, claims.beta)
-        stored = self._store.get(claims.reference or b"")
-        if stored is None:
-            raise _refused("The client secret is not known to this server any more.")
-        return OpenedSecret(_SESSION.decode(stored), claims.owner, claims.beta)
+        session = claims.session
+        if session is None:
+            stored = self._store.get(claims.reference or b"")
+            if stored is None:
+                raise _refused("The client secret is not known to this server any more.")
+            session = _SESSION.decode(stored)
+        return OpenedSecret(session, claims.owner, claims.beta, claims.safety_hash)
 
 
 class _Store:

@@ -12,6 +12,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionUpdateBody, TranscriptionSessionUpdate
 from antiphon.runtime.sessions import Admission, Opening
 from antiphon.server.bodies import api_error
+from antiphon.server.client_secrets import OpenedSecret
 from antiphon.server.context import Context, Readiness
 from antiphon.server.errors import ApiError
 from antiphon.server.logs import escaped
@@ -26,6 +27,7 @@ __all__ = [
     "count_refusal",
     "opening_of",
     "refusing",
+    "safety_hash_of",
     "too_many",
 ]
 
@@ -47,13 +49,14 @@ _HASH_DIGITS = 16
 def opening_of(
     context: Context,
     connection: HTTPConnection,
-    bound: SessionUpdateBody | None,
+    secret: OpenedSecret | None,
     asked: SessionUpdateBody | None = None,
 ) -> Opening:
     """How the session begins: by its client's secret, then by what its client asks for, then by the query.
 
-    Raises ``ApiError``, and ``ProtocolError`` where ``bound`` or ``asked`` is refused.
+    Raises ``ApiError``, and ``ProtocolError`` where what is bound or ``asked`` is refused.
     """
+    bound = None if secret is None else secret.session
     query = connection.query_params
     intent = query.get("intent", "")
     if intent not in _INTENTS:
@@ -69,7 +72,8 @@ def opening_of(
             bound=bound,
             asked=asked,
             beta=asks_for_beta(connection),
-            safety_hash=_safety_hash(connection),
+            # A page may say what it likes; the secret was made for one user.
+            safety_hash=(secret and secret.safety_hash) or safety_hash_of(connection),
         ),
         intent,
     )
@@ -146,7 +150,7 @@ def connection_id_of(connection: HTTPConnection) -> str:
     return connection_id
 
 
-def _safety_hash(connection: HTTPConnection) -> str | None:
+def safety_hash_of(connection: HTTPConnection) -> str | None:
     """The identifier may be an address or a name: the log tells the same user by the same hash, and no more."""
     identifier = connection.headers.get("openai-safety-identifier", "")
     return hashlib.sha256(identifier.encode()).hexdigest()[:_HASH_DIGITS] if identifier else None

@@ -59,7 +59,7 @@ async def realtime_without_upgrade(request: Request) -> Response:
 async def _session(context: Context, socket: WebSocket, presented: PresentedKey) -> None:
     with refusing(context, socket):
         caller = authenticated(context, presented)
-        opening = opening_of(context, socket, caller.opened.session if caller.opened is not None else None)
+        opening = opening_of(context, socket, caller.opened)
     with admit(context, socket):
         await _accept(socket)
         await _run(context, socket, opening)

@@ -24,6 +24,7 @@ from antiphon.server.auth import presented_key, require_key
 from antiphon.server.bodies import api_error, read_body
 from antiphon.server.context import Context, context_of
 from antiphon.server.models import DEFAULT_MODEL, check_model
+from antiphon.server.openings import safety_hash_of
 
 __all__ = ["create_client_secret", "create_session", "create_transcription_session"]
 
@@ -38,7 +39,7 @@ async def create_client_secret(request: Request) -> Response:
         bound = structs.replace(bound, model=body.model)
     session = _effective(context, bound)
     lifetime_s = given(body.expires_after, ExpiresAfter(seconds=given(body.ttl, 600))).seconds
-    secret = context.secrets.make(bound, lifetime_s, owner=owner)
+    secret = context.secrets.make(bound, lifetime_s, owner=owner, safety_hash=safety_hash_of(request))
     return _answer(
         encode_body(
             ClientSecretResponse(
@@ -54,7 +55,7 @@ async def create_session(request: Request) -> Response:
     bound = session_update(body)
     session = _effective(context, bound, flat=True)
     temperature = given(body.temperature, DEFAULT_TEMPERATURE)
-    secret = context.secrets.make(bound, _BETA_LIFETIME_S, owner=owner, beta=True)
+    secret = context.secrets.make(bound, _BETA_LIFETIME_S, owner=owner, beta=True, safety_hash=safety_hash_of(request))
     return _answer(encode_body(beta_session(session, temperature=temperature, client_secret=secret)))
 
 
@@ -62,7 +63,7 @@ async def create_transcription_session(request: Request) -> Response:
     context, owner = _authenticated(request)
     bound = transcription_update(await read_body(request, BetaTranscriptionSessionUpdate))
     session = _effective(context, bound, flat=True)
-    secret = context.secrets.make(bound, _BETA_LIFETIME_S, owner=owner, beta=True)
+    secret = context.secrets.make(bound, _BETA_LIFETIME_S, owner=owner, beta=True, safety_hash=safety_hash_of(request))
     return _answer(encode_body(beta_session(session, client_secret=secret)))
 
 
