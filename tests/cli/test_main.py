@@ -4,8 +4,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,11 @@ def test_the_reference_lists_every_setting(run: Run) -> None:
         (["--engine", "scripted", "--port", "0", "--tls-self-signed"], 0, "a certificate of our own"),
         (["--engine", "scripted", "--port", "0"], 0, "ok    calls     UDP and TCP port of its own choice on 127.0.0.1"),
         (["--engine", "scripted", "--port", "0", "--no-rtc"], 0, "ok    calls     off"),
+        (
+            ["--engine", "scripted", "--port", "0", "--public-address", "203.0.113.7"],
+            0,
+            "warn  calls     calls cannot come in from 203.0.113.7: the server listens on 127.0.0.1 only",
+        ),
         (["--set", "prot=1"], 1, "did you mean port?"),
         (["--engine", "llm=nonsense", "--port", "0"], 1, "there is no llm engine 'nonsense'"),
         (
@@ -181,6 +188,26 @@ def test_the_doctor_finds_a_taken_port(run: Run) -> None:
     assert status == 1
     assert "fail  port" in output
     assert "-> choose another with --port" in output
+
+
+def test_the_doctor_knows_a_server_of_ours_from_another_program(run: Run) -> None:
+    class Ours(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 404)
+            self.send_header("X-Request-Id", "req_1")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ours) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            status, output, _ = run(["doctor", "--engine", "scripted", "--port", str(server.server_port)])
+        finally:
+            server.shutdown()
+    assert status == 0
+    assert f"warn  port      antiphon runs already: it answers on port {server.server_port} of 127.0.0.1" in output
 
 
 def test_the_version_loads_no_server() -> None:

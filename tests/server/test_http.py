@@ -1,5 +1,6 @@
 """The HTTP addresses beside the socket: their answers, their errors, and who may see what."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -156,6 +157,24 @@ def test_a_refused_page_gets_the_error_in_the_apis_shape(run_server: Any) -> Non
         assert (answer.status_code, answer.json()["error"]["code"]) == (421, "host_not_allowed")
 
     run_server(scenario)
+
+
+def test_the_log_says_which_page_was_refused_and_what_was_wrong_with_an_offer(
+    run_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(server: Any) -> None:
+        await server.get("/healthz", {"Origin": "null"})
+        await server.get("/healthz", {"Host": "rebound.example"})
+        await server.get("/v1/realtime/calls", {"Content-Type": "text/plain"}, method="POST")
+
+    caplog.set_level(logging.INFO, "antiphon")
+    run_server(scenario, {"rtc": True, "rtc_port": 0})
+    fields = [vars(record)["antiphon_fields"] for record in caplog.records if record.message == "connection_refused"]
+    assert [(line["reason"], line["detail"]) for line in fields] == [
+        ("origin_not_allowed", "null"),
+        ("host_not_allowed", "rebound.example"),
+        ("bad_request", "unsupported_content_type"),
+    ]
 
 
 def test_refused_pages_are_counted(run_server: Any) -> None:

@@ -17,9 +17,9 @@ from antiphon.engines.registry import EngineKind
 from antiphon.server.certificates import certificate_of, tls_context
 from antiphon.server.engines import EnginePlan, plan_engines
 from antiphon.server.listen import bind
-from antiphon.server.rtc_values import check_calls, extra_is_installed, opus_of_calls
+from antiphon.server.rtc_values import check_calls, extra_is_installed, opus_of_calls, unreachable_outside
 from antiphon.server.settings import Settings, SettingsError, load_settings
-from antiphon.web.hosts import is_loopback
+from antiphon.web.hosts import display_host, is_loopback
 from antiphon.weights import State, cache
 
 __all__ = ["Finding", "doctor"]
@@ -30,6 +30,7 @@ _MEMORY_BYTES = 3 * _GIB
 _BUSY_LOAD = 0.7
 """Load per core above which models lag: their threads wait for each other."""
 _KEY_MIN_CHARS = 16
+_ANSWER_S = 1.0
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -69,8 +70,13 @@ def _examine(config: Path | None, engines: Sequence[str], flags: dict[str, Any])
         return
     yield Finding("ok", "settings", f"host {settings.host}, port {settings.port}, {settings.max_sessions} sessions")
     yield from _check_keys(settings)
-    yield from _attempt("port", lambda: _port(settings))
-    yield from _check_calls(settings)
+    if settings.port and _is_running(settings):
+        text = f"antiphon runs already: it answers on port {settings.port} of {settings.host}"
+        yield Finding("warn", "port", text, "as it should be if you look at that one; a second takes another --port")
+    else:
+        yield from _attempt("port", lambda: _port(settings))
+        yield from _check_calls(settings)
+    yield from _check_public_addresses(settings)
     yield from _attempt("tls", lambda: _tls(settings))
     yield from _check_engines(settings, is_scripted(engines))
     yield from _check_machine()
@@ -105,6 +111,24 @@ def _port(settings: Settings) -> str:
     return f"{settings.port} on {settings.host} is free"
 
 
+def _is_running(settings: Settings) -> bool:
+    """Whether a server of ours, whatever its certificate, is what answers there."""
+    import httpx
+
+    host = display_host(settings.host)
+    for scheme in ("https", "http") if settings.has_tls else ("http", "https"):
+        try:
+            url = f"{scheme}://{host}:{settings.port}/healthz"
+            answer = httpx.get(url, verify=False, timeout=_ANSWER_S, trust_env=False)
+        except httpx.TimeoutException:
+            return False
+        except (httpx.HTTPError, httpx.InvalidURL):
+            continue
+        if answer.headers.get("x-request-id", "").startswith("req_"):
+            return True
+    return False
+
+
 def _check_calls(settings: Settings) -> Iterator[Finding]:
     if not settings.rtc:
         yield Finding("ok", "calls", "off")
@@ -113,6 +137,12 @@ def _check_calls(settings: Settings) -> Iterator[Finding]:
         yield Finding("warn", "calls", text, "pip install 'antiphon[webrtc]', or --no-rtc")
     else:
         yield from _attempt("calls", lambda: f"{check_calls(settings)}; {opus_of_calls()}")
+
+
+def _check_public_addresses(settings: Settings) -> Iterator[Finding]:
+    note = unreachable_outside(settings)
+    if note:
+        yield Finding("warn", "calls", note, "--host 0.0.0.0, with keys")
 
 
 def _tls(settings: Settings) -> str:

@@ -16,7 +16,7 @@ from antiphon.server.certificates import certificate_of, tls_context
 from antiphon.server.engines import build_engines, describe, fetch_weights, plan_engines
 from antiphon.server.listen import bind, port_of
 from antiphon.server.logs import configure_logging
-from antiphon.server.rtc_values import check_calls, extra_is_installed
+from antiphon.server.rtc_values import check_calls, extra_is_installed, unreachable_outside
 from antiphon.server.serving import serve as serve_until_signal
 from antiphon.server.settings import Settings, SettingsError, load_settings
 
@@ -43,7 +43,7 @@ def serve(config: Path | None, engines: Sequence[str], pairs: Sequence[str], **g
         authority=certificate.authority if certificate is not None else None,
         engines=describe(built),
         calls=calls,
-        notes=plan.notes,
+        notes=[*plan.notes, *filter(None, [unreachable_outside(settings)])],
         is_scripted=plan.is_scripted,
     )
     click.echo("\n".join(lines))

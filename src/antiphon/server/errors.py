@@ -13,7 +13,7 @@ __all__ = ["ApiError", "error_response", "exception_handlers"]
 
 _BY_STATUS: Mapping[int, tuple[str, str, str]] = {
     400: ("invalid_request_error", "bad_request", "The request cannot be understood."),
-    404: ("invalid_request_error", "not_found", "There is nothing at this address."),
+    404: ("invalid_request_error", "not_found", "There is nothing at this address; the API begins at /v1."),
     405: ("invalid_request_error", "method_not_allowed", "This address does not answer this method."),
     413: ("invalid_request_error", "request_too_large", "The request's body is too large."),
 }

@@ -165,10 +165,14 @@ class ServerObserver:
             lambda: (read().tick_lateness, read().late_s),
         )
 
-    def refused(self, reason: str, connection_id: str, client: str) -> None:
-        """A handshake was answered with an error. ``client`` is escaped already."""
+    def refused(self, reason: str, connection_id: str, client: str, detail: str | None = None) -> None:
+        """A handshake or request was answered with an error. ``client`` is escaped already.
+
+        ``detail`` is what the reason leaves open: the error's code, the origin, the host; None where there is nothing.
+        """
         self._refusals.add(reason=reason)
-        log_line(_LOG, "connection_refused", connection=connection_id, client=client, reason=reason)
+        told = None if detail is None else escaped(detail)
+        log_line(_LOG, "connection_refused", connection=connection_id, client=client, reason=reason, detail=told)
 
     def opened(self, opening: Opening, client: str) -> None:
         """A connection is about to become a session; remembered for its line in the log."""

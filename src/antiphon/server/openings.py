@@ -128,15 +128,16 @@ def refusing(context: Context, connection: HTTPConnection) -> Iterator[None]:
     try:
         yield
     except ProtocolError as error:
-        count_refusal(context, connection, _OTHER_REASON)
+        count_refusal(context, connection, _OTHER_REASON, error.code)
         raise api_error(error) from None
     except ApiError as error:
-        count_refusal(context, connection, _REASONS.get(error.code or "", _OTHER_REASON))
+        reason = _REASONS.get(error.code or "")
+        count_refusal(context, connection, reason or _OTHER_REASON, None if reason else error.code)
         raise
 
 
-def count_refusal(context: Context, connection: HTTPConnection, reason: str) -> None:
-    context.observer.refused(reason, connection_id_of(connection), client_of(connection))
+def count_refusal(context: Context, connection: HTTPConnection, reason: str, code: str | None = None) -> None:
+    context.observer.refused(reason, connection_id_of(connection), client_of(connection), code)
 
 
 def client_of(connection: HTTPConnection) -> str:

@@ -92,9 +92,9 @@ class BrowserRules:
     """The outermost ASGI layer: refuses foreign pages, answers preflights, adds CORS headers and a request id."""
 
     def __init__(
-        self, app: ASGIApp, policy: OriginPolicy, on_refused: Callable[[str, str, str], None] = lambda *_: None
+        self, app: ASGIApp, policy: OriginPolicy, on_refused: Callable[[str, str, str, str], None] = lambda *_: None
     ) -> None:
-        """``on_refused`` is told the reason, the request's id and the escaped user agent."""
+        """``on_refused`` is told the reason, the request's id, the escaped user agent, and the origin or host."""
         self._app = app
         self._policy = policy
         self._on_refused = on_refused
@@ -109,7 +109,8 @@ class BrowserRules:
         refusal, allowed = self._judge(headers, scope["scheme"])
         send = _with_headers(send, _cors_headers(allowed, request_id))
         if refusal is not None:
-            self._on_refused(refusal.code or "", request_id, escaped(headers.get("user-agent", "")))
+            sent = headers.get("origin" if refusal.status == 403 else "host", "")
+            self._on_refused(refusal.code or "", request_id, escaped(headers.get("user-agent", "")), sent)
             # An ASGI server may want the connect message taken before a handshake is refused.
             if scope["type"] == "websocket":
                 await receive()

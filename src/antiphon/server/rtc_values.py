@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from antiphon.server.settings import Settings, SettingsError
-from antiphon.web.hosts import is_address
+from antiphon.web.hosts import is_address, is_loopback
 
 if TYPE_CHECKING:
     from antiphon.rtc.settings import EndpointSettings
 
-__all__ = ["check_calls", "endpoint_settings", "extra_is_installed", "opus_of_calls"]
+__all__ = ["check_calls", "endpoint_settings", "extra_is_installed", "opus_of_calls", "unreachable_outside"]
 
 _HALF_OPEN_SHARE: Final = 0.75
 """Of all sessions: offers that nobody connects for cost little, and must not keep everybody else out."""
@@ -66,6 +66,14 @@ def check_calls(settings: Settings) -> str:
     port = f"port {endpoint.port}" if endpoint.port else "port of its own choice"
     outside = f", outside {', '.join(endpoint.public_addresses)}" if endpoint.public_addresses else ""
     return f"{kinds} {port} on {', '.join(addresses)}{outside}"
+
+
+def unreachable_outside(settings: Settings) -> str:
+    """What is wrong with public addresses that nothing can arrive from, for people; "" where nothing is."""
+    if not (settings.rtc and settings.public_addresses and is_loopback(settings.host)):
+        return ""
+    outside = ", ".join(settings.public_addresses)
+    return f"calls cannot come in from {outside}: the server listens on {settings.host} only"
 
 
 def opus_of_calls() -> str:
