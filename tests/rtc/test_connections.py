@@ -15,7 +15,7 @@ from antiphon.rtc.dtls import Dtls
 from antiphon.rtc.endpoint import CallLimitError, Endpoint
 from antiphon.rtc.sctp import DataChannel
 from antiphon.rtc.sdp import SdpError
-from antiphon.rtc.settings import EndpointSettings, local_addresses
+from antiphon.rtc.settings import EndpointSettings, local_addresses, own_addresses
 from tests.support.rtc_caller import Caller, calling
 from tests.support.rtc_caller import _certificate as caller_certificate
 from tests.support.rtc_endpoint import PATIENCE_S, Owner, answered_by, open_endpoint, until
@@ -93,6 +93,19 @@ def test_a_server_on_loopback_takes_calls_on_loopback_and_one_on_all_addresses_o
     assert local_addresses("0.0.0.0") == local_addresses("::")
     with pytest.raises(ValueError, match=r"example\.com"):
         local_addresses("example.com")
+
+
+def test_own_addresses_are_those_of_the_machine_beside_loopback() -> None:
+    assert set(own_addresses()) == set(local_addresses("0.0.0.0")) - set(local_addresses("127.0.0.1"))
+
+
+@in_real_time
+async def test_an_answer_names_own_addresses_after_loopback_ones_wherever_it_was_reached() -> None:
+    async with open_endpoint("127.0.0.1", own_addresses=("127.0.0.2",)) as endpoint:
+        for reached_at in (None, "127.0.0.1"):
+            call = endpoint.call(offer(), Owner(), reached_at=reached_at)
+            callees = read_answer(call.answer).callees
+            assert list(dict.fromkeys(callee.address for callee in callees)) == ["127.0.0.1", "127.0.0.2"]
 
 
 @in_real_time

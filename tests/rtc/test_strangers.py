@@ -1,11 +1,17 @@
 """What strangers get from an endpoint: nothing."""
 
 import asyncio
+import itertools
+import socket
+import sys
 from contextlib import AsyncExitStack, suppress
 
 import pytest
 
 from antiphon.rtc import tcp
+from antiphon.rtc.endpoint import Endpoint
+from antiphon.rtc.mux import Mux
+from antiphon.rtc.settings import EndpointSettings
 from antiphon.rtc.stun import parse_binding_response
 from tests.support.rtc_caller import calling
 from tests.support.rtc_endpoint import PATIENCE_S, Owner, answered_by, open_endpoint, until
@@ -92,6 +98,115 @@ async def test_an_address_in_use_cannot_be_claimed_by_another_call() -> None:
         caller.send("still mine")
         await owner.until("message", "still mine")
         assert endpoint.statistics.dropped["address_taken"] == 1
+
+
+# Addresses at which an endpoint hears nobody but this machine. One of 127.0.0.0/8 that is not named plays the other
+# machine.
+
+_OWN = {"own_addresses": ("127.0.0.2",)}
+_OUTSIDE = "127.0.0.3"
+needs_many = pytest.mark.skipif(sys.platform != "linux", reason="this machine has no address but 127.0.0.1")
+
+
+@needs_many
+@in_real_time
+async def test_where_only_this_machine_is_heard_it_calls_and_others_get_no_answer_even_with_the_password() -> None:
+    owner = Owner()
+    async with open_endpoint(**_OWN) as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert caller.answer is not None
+        request = check(caller.answer.ufrag, caller.answer.pwd, nominate=True)
+        heard = {}
+        for source, to in itertools.product(("127.0.0.1", "127.0.0.2", _OUTSIDE), ("127.0.0.1", "127.0.0.2")):
+            with Stranger(endpoint, source=source, to=to) as one:
+                one.send(request)
+                heard[source, to] = len(await one.received()) == 1
+        assert [way for way, answered in heard.items() if not answered] == [(_OUTSIDE, "127.0.0.2")]
+        assert endpoint.statistics.dropped == {"outside": 1}
+
+
+@needs_many
+@in_real_time
+async def test_where_only_this_machine_is_heard_nothing_of_others_is_read() -> None:
+    async with open_endpoint(**_OWN) as endpoint:
+        with Stranger(endpoint, source=_OUTSIDE, to="127.0.0.2") as outside:
+            for datagram in (check("unknown", "wrong"), b"\x16\xfe\xfd", b"\x80\x6f" + bytes(20), b"\xff", b""):
+                outside.send(datagram)
+            assert await outside.received() == []
+        assert endpoint.statistics.dropped == {"outside": 5}
+
+
+@needs_many
+@in_real_time
+async def test_where_only_this_machine_is_heard_connections_of_others_are_cut_at_once() -> None:
+    async with open_endpoint(**_OWN) as endpoint:
+        own = await asyncio.open_connection("127.0.0.2", endpoint.port, local_addr=("127.0.0.2", 0))
+        await until(lambda: endpoint._listener.connections == 1)
+        reader, writer = await asyncio.open_connection("127.0.0.2", endpoint.port, local_addr=(_OUTSIDE, 0))
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        writer.close()
+        assert endpoint._listener.connections == 1
+        assert endpoint.statistics.dropped == {"outside": 1}
+        own[1].close()
+
+
+@needs_many
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+@in_real_time
+async def test_a_whole_call_comes_from_this_machine_to_its_own_address(protocol: str) -> None:
+    owner = Owner()
+
+    async def signal(text: str) -> str:
+        lines = (await answered_by(endpoint, owner)(text)).splitlines(keepends=True)
+        return "".join(line for line in lines if not (line.startswith("a=candidate") and "127.0.0.1" in line))
+
+    async with open_endpoint(**_OWN) as endpoint, calling(signal, protocol=protocol) as caller:
+        await caller.connect()
+        assert caller.answer is not None
+        assert {callee.address for callee in caller.answer.callees} == {"127.0.0.2"}
+        caller.send("hello")
+        await owner.until("message", "hello")
+        assert not endpoint.statistics.dropped.keys() & {"outside"}
+
+
+@pytest.mark.parametrize(
+    ("source", "is_heard"),
+    [
+        ("192.0.2.1", True),
+        ("::ffff:192.0.2.1", True),
+        ("192.0.2.2", False),
+        ("::ffff:192.0.2.2", False),
+        ("2001:db8::1", True),
+        ("2001:DB8:0::1", True),
+        ("2001:db8::1%eth0", True),
+        ("2001:db8::2", False),
+        ("fe80::1%eth0", False),
+        ("", False),
+        ("not an address", False),
+    ],
+)
+def test_the_form_of_an_address_does_not_matter(source: str, is_heard: bool) -> None:
+    mux = Mux()
+    assert mux.hears(source, frozenset({"192.0.2.1", "2001:db8::1"})) is is_heard
+    assert mux.dropped["outside"] == (not is_heard)
+    assert mux.hears(source, None)
+
+
+@needs_many
+@in_real_time
+async def test_an_own_address_that_cannot_be_bound_is_a_warning_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = EndpointSettings(("127.0.0.1",), port, own_addresses=("192.0.2.77", "127.0.0.2", "127.0.0.4"))
+        async with Endpoint(settings) as endpoint:
+            answer = read_answer(endpoint.call(offer(), Owner()).answer)
+            assert list(dict.fromkeys(callee.address for callee in answer.callees)) == ["127.0.0.1", "127.0.0.4"]
+    warnings = [record.getMessage() for record in caplog.records]
+    assert [line.partition(": ")[0] for line in warnings] == [
+        "programs on this machine cannot call 192.0.2.77",
+        "programs on this machine cannot call 127.0.0.2",
+    ]
 
 
 # TCP

@@ -27,10 +27,11 @@ def check(ufrag: str, pwd: str, *, nominate: bool = False) -> bytes:
 class Stranger:
     """A socket of its own, on loopback."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, source: str = "127.0.0.1", to: str = "127.0.0.1") -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.connect(("127.0.0.1", endpoint.port))
+        self._socket.bind((source, 0))
+        self._socket.connect((to, endpoint.port))
 
     def __enter__(self) -> "Stranger":
         return self

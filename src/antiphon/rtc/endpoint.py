@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from antiphon.rtc.call import Call, CallEnd, CallEvents, Means
-from antiphon.rtc.mux import Mux, UdpSocket, open_sockets
+from antiphon.rtc.mux import Mux, UdpSocket, open_own_sockets, open_sockets
 from antiphon.rtc.opus import OpusEncoder
 from antiphon.rtc.pacer import Pacer
 from antiphon.rtc.playout import PLAYOUT_HZ
 from antiphon.rtc.sdp import parse_offer
 from antiphon.rtc.sdp_answer import Candidate
-from antiphon.rtc.settings import EndpointSettings
+from antiphon.rtc.settings import EndpointSettings, plain_literal
 from antiphon.rtc.tcp import TcpListener
 
 __all__ = ["LATENESS_BOUNDS_MS", "CallLimitError", "Endpoint", "EndpointStatistics"]
@@ -132,13 +132,17 @@ class Endpoint:
         for one in (*udp, *tcp):
             stack.callback(one.close)
         self.port = (udp or tcp)[0].getsockname()[1]
-        self._addresses = tuple(dict.fromkeys(one.getsockname()[0] for one in (*udp, *tcp)))
-        for bound in udp:
-            local = UdpSocket(self._mux, bound)
+        own_udp, own_tcp = open_own_sockets(settings.own_addresses, self.port, udp=settings.udp, tcp=settings.tcp)
+        for one in (*own_udp, *own_tcp):
+            stack.callback(one.close)
+        self._addresses = tuple(dict.fromkeys(one.getsockname()[0] for one in (*udp, *tcp, *own_udp, *own_tcp)))
+        own = frozenset(map(plain_literal, (*settings.addresses, *settings.own_addresses)))
+        for bound in (*udp, *own_udp):
+            local = UdpSocket(self._mux, bound, own if bound in own_udp else None)
             await local.open()
             stack.callback(local.close)
             self._udp.append(local)
-        self._listener = TcpListener(self._mux, tcp)
+        self._listener = TcpListener(self._mux, [*((one, None) for one in tcp), *((one, own) for one in own_tcp)])
         await self._listener.open()
         stack.push_async_callback(self._listener.close)
 
@@ -146,7 +150,7 @@ class Endpoint:
         """Where the peer may send its checks, the most promising first."""
         settings = self._settings
         addresses = dict.fromkeys([*settings.public_addresses, *self._addresses])
-        reached = _literal(reached_at)
+        reached = plain_literal(reached_at or "")
         if reached in addresses:
             addresses = dict.fromkeys([reached, *addresses])
         if reached and not _is_loopback(reached):
@@ -190,16 +194,6 @@ class Endpoint:
     def _late(self, late_s: float) -> None:
         self._late_s += late_s
         self._lateness[bisect.bisect_left(LATENESS_BOUNDS_MS, late_s * 1000)] += 1
-
-
-def _literal(address: str | None) -> str:
-    """As the sockets tell it; empty if it is none."""
-    try:
-        parsed = ipaddress.ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return ""
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
 
 
 def _is_loopback(address: str) -> bool:

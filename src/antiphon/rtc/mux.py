@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
+from antiphon.rtc.settings import plain_literal
 from antiphon.rtc.stun import BindingRequest, parse_binding_request
 
-__all__ = ["Mux", "Path", "Receiver", "UdpSocket", "open_sockets"]
+__all__ = ["Mux", "Path", "Receiver", "UdpSocket", "open_own_sockets", "open_sockets"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,6 +83,13 @@ class Mux:
     def names(self) -> int:
         return len(self._by_ufrag)
 
+    def hears(self, address: str, only: frozenset[str] | None) -> bool:
+        """Whether to read what came from there: ``only`` from these plain literals, or from all. Counts if not."""
+        if only is None or address in only or plain_literal(address) in only:
+            return True
+        self.dropped["outside"] += 1
+        return False
+
     def arrived(self, datagram: bytes, path: Path) -> None:
         """Passes on what came on this path, by its first byte (RFC 7983)."""
         kind = datagram[0] if datagram else 255
@@ -109,11 +117,12 @@ class Mux:
 
 
 class UdpSocket:
-    """One local address. Only addresses that a call has learnt are remembered."""
+    """One local address, which hears ``only`` some, or all. Only addresses that a call has learnt are remembered."""
 
-    def __init__(self, mux: Mux, bound: socket.socket) -> None:
+    def __init__(self, mux: Mux, bound: socket.socket, only: frozenset[str] | None = None) -> None:
         self._mux = mux
         self._socket = bound
+        self._only = only
         self._paths: dict[_Address, _UdpPath] = {}
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -155,6 +164,8 @@ class UdpSocket:
 
     def arrived(self, datagram: bytes, address: _Address) -> None:
         path = self._paths.get(address)
+        if path is None and not self._mux.hears(address[0], self._only):
+            return
         self._mux.arrived(datagram, _UdpPath(self, address) if path is None else path)
 
     def _readable(self) -> None:
@@ -201,7 +212,7 @@ def open_sockets(
 
     OSError if the port is taken, or nothing could be bound.
     """
-    kinds = [kind for kind, wanted in ((socket.SOCK_DGRAM, udp), (socket.SOCK_STREAM, tcp)) if wanted]
+    kinds = _kinds(udp=udp, tcp=tcp)
     for attempt in range(_PORT_ATTEMPTS):
         bound: list[socket.socket] = []
         try:
@@ -215,7 +226,34 @@ def open_sockets(
             raise
         else:
             break
-    return tuple([one for one in bound if one.type == kind] for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))  # type: ignore[return-value]
+    return _by_kind(bound)
+
+
+def open_own_sockets(
+    addresses: Sequence[str], port: int, *, udp: bool, tcp: bool
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """The same at further addresses; those that cannot be bound, for whatever reason, are left out."""
+    found: list[socket.socket] = []
+    for address in addresses:
+        bound: list[socket.socket] = []
+        try:
+            for kind in _kinds(udp=udp, tcp=tcp):
+                bound.append(_bound(address, port, kind))  # noqa: PERF401 - what is bound is closed at a failure
+        except OSError as error:
+            _close_all(bound)
+            _LOG.warning("programs on this machine cannot call %s: %s", address, error.strerror or error)
+        else:
+            found += bound
+    return _by_kind(found)
+
+
+def _kinds(*, udp: bool, tcp: bool) -> list[int]:
+    return [kind for kind, wanted in ((socket.SOCK_DGRAM, udp), (socket.SOCK_STREAM, tcp)) if wanted]
+
+
+def _by_kind(bound: Sequence[socket.socket]) -> tuple[list[socket.socket], list[socket.socket]]:
+    udp, tcp = ([one for one in bound if one.type == kind] for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+    return udp, tcp
 
 
 def _bind_all(bound: list[socket.socket], addresses: Sequence[str], port: int, kinds: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["MAX_MESSAGE_BYTES", "EndpointSettings", "local_addresses"]
+__all__ = ["MAX_MESSAGE_BYTES", "EndpointSettings", "local_addresses", "own_addresses", "plain_literal"]
 
 MAX_MESSAGE_BYTES: Final = 262_144
 """Of a message to us: what every browser sends at most."""
@@ -16,6 +16,9 @@ class EndpointSettings:
     """IP literals to bind; each has a socket of its own, all the same port."""
     port: int
     """0: one that is free for all."""
+    own_addresses: tuple[str, ...] = ()
+    """Further IP literals to bind, on the same port, where nobody is heard but who calls from one of these or of
+    ``addresses``. One that cannot be bound is left out."""
     public_addresses: tuple[str, ...] = ()
     """IP literals under which peers reach this machine from outside, on the same port."""
     udp: bool = True
@@ -51,6 +54,21 @@ def local_addresses(host: str) -> tuple[str, ...]:
         others = {"127.0.0.1", "::1"} & set(mine)
         return (host, *sorted(others - {host}))
     return tuple(mine) or ("127.0.0.1",)
+
+
+def own_addresses() -> tuple[str, ...]:
+    """Those of this machine now, loopback excepted: where programs on it reach it that do not call loopback."""
+    return tuple(one for one in _of_interfaces() if not ipaddress.ip_address(one).is_loopback)
+
+
+def plain_literal(address: str) -> str:
+    """An IP literal without its zone, and as IPv4 where it is that in the form of IPv6; empty if it is none."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
 
 
 def _of_interfaces() -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from antiphon.rtc.mux import Mux, Path, Receiver
@@ -22,9 +23,12 @@ _BACKLOG: Final = 128
 
 
 class TcpListener:
-    """Accepts on the given sockets. A connection that shows no valid check is closed soon, and never told anything."""
+    """Accepts on the given sockets, on each from all or only from some addresses.
 
-    def __init__(self, mux: Mux, listening: Sequence[socket.socket]) -> None:
+    A connection that shows no valid check is closed soon, and never told anything.
+    """
+
+    def __init__(self, mux: Mux, listening: Sequence[tuple[socket.socket, frozenset[str] | None]]) -> None:
         self._mux = mux
         self._sockets = listening
         self._servers: list[asyncio.Server] = []
@@ -37,10 +41,9 @@ class TcpListener:
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
-        for one in self._sockets:
-            self._servers.append(
-                await loop.create_server(lambda: _TcpPath(self, self._mux), sock=one, backlog=_BACKLOG)
-            )
+        for one, only in self._sockets:
+            path = partial(_TcpPath, self, self._mux, only)
+            self._servers.append(await loop.create_server(path, sock=one, backlog=_BACKLOG))
 
     async def close(self) -> None:
         for server in self._servers:
@@ -66,10 +69,11 @@ class TcpListener:
 
 
 class _TcpPath(Path, asyncio.Protocol):
-    def __init__(self, listener: TcpListener, mux: Mux) -> None:
+    def __init__(self, listener: TcpListener, mux: Mux, only: frozenset[str] | None) -> None:
         super().__init__(("", 0))
         self._listener = listener
         self._mux = mux
+        self._only = only
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._received = bytearray()
@@ -78,8 +82,11 @@ class _TcpPath(Path, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
         peer = transport.get_extra_info("peername") or ("0.0.0.0", 0)
+        if not self._mux.hears(peer[0], self._only):
+            transport.abort()
+            return
+        self._transport = transport
         self.address = peer[0], peer[1]
         self._deadline = asyncio.get_running_loop().call_later(_STRANGER_S, self._expire)
         self._listener.opened(self)

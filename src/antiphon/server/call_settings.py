@@ -12,6 +12,11 @@ class CallsSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    own_addresses: bool = Field(
+        default=True,
+        description="Where `host` is loopback, take calls from this machine at its other addresses too: "
+        "Firefox calls no other.",
+    )
     half_open: int = Field(
         default=64,
         ge=1,

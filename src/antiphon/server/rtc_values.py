@@ -27,12 +27,14 @@ def extra_is_installed() -> bool:
 
 def endpoint_settings(settings: Settings) -> "EndpointSettings":
     """Raises ``SettingsError`` for a host without an address. It takes the extra ``webrtc``."""
-    from antiphon.rtc.settings import EndpointSettings
+    from antiphon.rtc.settings import EndpointSettings, own_addresses
 
     calls = settings.calls
+    addresses = _addresses(settings.host)
     return EndpointSettings(
-        addresses=_addresses(settings.host),
+        addresses=addresses,
         port=settings.chosen_rtc_port,
+        own_addresses=own_addresses() if calls.own_addresses and all(map(is_loopback, addresses)) else (),
         public_addresses=settings.public_addresses,
         tcp=settings.rtc_tcp,
         # Sessions are what is counted; a call outlives its session by its goodbye.

@@ -18,7 +18,7 @@ from antiphon.audio.pcm import pcm_to_samples, samples_to_pcm
 from antiphon.rtc.call import Call, CallEnd
 from antiphon.rtc.endpoint import Endpoint
 from antiphon.rtc.sdp import SdpError
-from antiphon.rtc.settings import EndpointSettings, local_addresses
+from antiphon.rtc.settings import EndpointSettings, local_addresses, own_addresses
 from tests.browser.support.application import page_routes
 from tests.support.mcp_server import running_app
 
@@ -163,7 +163,9 @@ async def running_rig() -> AsyncIterator[Rig]:
     settings = {
         "patient": EndpointSettings(addresses=("127.0.0.1",), port=0, max_calls=50),
         "impatient": EndpointSettings(addresses=("127.0.0.1",), port=0, max_calls=50, silent_s=SILENT_S),
-        "everywhere": EndpointSettings(addresses=local_addresses("0.0.0.0"), port=0, max_calls=50),
+        "own": EndpointSettings(
+            addresses=local_addresses("127.0.0.1"), port=0, own_addresses=own_addresses(), max_calls=50
+        ),
         "tcp": EndpointSettings(addresses=("127.0.0.1",), port=0, max_calls=50, udp=False),
     }
     async with AsyncExitStack() as stack:
