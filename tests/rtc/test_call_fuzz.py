@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.rtc import dtls
 from antiphon.rtc.rtp import RtpPacket, pack_rtp
 from antiphon.rtc.stun import binding_request
 from tests.support.rtc_caller import Caller, calling
@@ -179,3 +180,19 @@ async def test_encrypted_data_of_any_content_and_size_is_dropped() -> None:
                 await asyncio.sleep(0.001)
         await lives(caller, owner)
         assert endpoint.statistics.dropped["sctp"] > 100
+
+
+@in_real_time
+async def test_a_flood_of_data_lets_other_calls_have_their_turn() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert owner.call is not None
+        for _ in range(320):
+            owner.call.dtls_arrived(b"\x17\xfe\xfd" + bytes(100))
+        turns = 0
+        while owner.call._dtls._wire._arrived:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 320 // dtls._DATAGRAMS_A_TURN
+        await lives(caller, owner)

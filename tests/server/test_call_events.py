@@ -124,6 +124,20 @@ def test_a_call_is_sent_only_so_many_items_at_a_time(run_server: Any) -> None:
     run_server(scenario, RTC)
 
 
+def test_an_item_on_its_way_to_a_call_that_ends_is_not_waited_for(run_server: Any) -> None:
+    async def scenario(server: Any) -> None:
+        async with call_of(server.port) as call:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            head = f"POST {call.path}/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode()
+            writer.write(head)
+            await post(server.port, f"{call.path}/hangup")
+            async with asyncio.timeout(5):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+            writer.close()
+
+    run_server(scenario, RTC)
+
+
 # --- the channel ---------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """``POST /v1/realtime/calls/{call_id}/items``: an item that is too large for a data channel."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.ids import new_id
 from antiphon.server.bodies import announced_bytes, api_error, read_content
+from antiphon.server.call_registry import LiveCall
 from antiphon.server.calls import call_not_found, own_call
 from antiphon.server.context import context_of
 from antiphon.server.errors import ApiError
@@ -31,10 +33,10 @@ async def add_item(request: Request) -> Response:
     context = context_of(request)
     with refusing(context, request):
         session = call.room()
-        with call.uploading():
-            async with context.calls.uploads.hold(announced_bytes(request, ITEM_MAX_BYTES)):
-                upload, item_id = await _read(request)
-                await session.attach(upload, connection_id=connection_id_of(request))
+        async with contextlib.AsyncExitStack() as held:
+            held.enter_context(call.uploading())
+            upload, item_id = _upload(await _read(request, call, held))
+            await session.attach(upload, connection_id=connection_id_of(request))
         if upload.error is not None:
             raise _refused(upload)
         if not upload.added:
@@ -43,12 +45,21 @@ async def add_item(request: Request) -> Response:
     return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
-async def _read(request: Request) -> tuple[ItemUpload, str]:
+async def _read(request: Request, call: LiveCall, held: contextlib.AsyncExitStack) -> bytes:
+    """The body; ``held`` takes the memory for it, for which it may have to wait."""
+    budget = context_of(request).calls.uploads.hold(announced_bytes(request, ITEM_MAX_BYTES))
     try:
-        async with asyncio.timeout(_BODY_S):
-            content = await read_content(request, ITEM_MAX_BYTES)
+        async with asyncio.timeout(_BODY_S) as limit:
+            with call.ending(limit):
+                await held.enter_async_context(budget)
+                return await read_content(request, ITEM_MAX_BYTES)
     except TimeoutError:
+        if not call.session.active:
+            raise call_not_found() from None
         raise ApiError(408, f"The body took longer than {_BODY_S:.0f} s.", code="request_timeout") from None
+
+
+def _upload(content: bytes) -> tuple[ItemUpload, str]:
     event = _fields(content, "the body")
     _check_text(content)
     kind = _text(event.get("type", msgspec.Raw(msgspec.json.encode(_EVENT))))

@@ -37,6 +37,7 @@ class LiveCall:
     session: SessionHandle = field(init=False)
     """There from the moment at which the call can be found."""
     _uploads: int = 0
+    _limits: set[asyncio.Timeout] = field(default_factory=set)
 
     def room(self) -> SessionHandle:
         """The session, which takes one more connection. Raises ``ApiError`` where it has enough of them."""
@@ -54,6 +55,19 @@ class LiveCall:
             yield
         finally:
             self._uploads -= 1
+
+    @contextlib.contextmanager
+    def ending(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Within the block the end of the call is the end of what ``limit`` bounds."""
+        self._limits.add(limit)
+        try:
+            yield
+        finally:
+            self._limits.discard(limit)
+
+    def over(self) -> None:
+        for limit in self._limits:
+            limit.reschedule(asyncio.get_running_loop().time())
 
 
 class Calls:
@@ -175,6 +189,7 @@ class Calls:
                 self._observer.fault(opening.connection_id, error)
             finally:
                 self._live.pop(live.id, None)
+                live.over()
                 live.call.close()
                 self._observer.call_ended(live.id, opening, _ending_of(transport), loop.time() - began_s)
                 if not begun.done():
