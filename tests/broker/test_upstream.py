@@ -71,6 +71,12 @@ def test_redirects_are_not_followed(status: int) -> None:
     assert len(upstream.heard) == 1
 
 
+@pytest.mark.parametrize("status", [600, 999])
+def test_a_status_that_no_server_can_pass_on_is_an_error_of_upstream(status: int) -> None:
+    answer = ask(application(ScriptedUpstream([Response(ANSWER, status)])))
+    assert (answer.status_code, error_of(answer)["code"]) == (502, "upstream_error")
+
+
 # --- the key --------------------------------------------------------------------------------------------------------
 
 LEAKS = [
@@ -84,6 +90,7 @@ LEAKS = [
     Response(json.dumps({**SECRET, "session": {"key": KEY}}), 200),
     Response(json.dumps({**SECRET, "session": {"key": KEY}}).replace("sk-", "\\u0073k-"), 200),
     Response(ANSWER, 201, {"Location": f"/v1/realtime/calls/rtc_1?key={KEY}", "X-Key": KEY}),
+    Response(ANSWER, 201, {"Location": f"/v1/realtime/calls/rtc_{KEY}"}),
     Response("", 302, {"Location": f"/{KEY}"}),
     httpx.ReadError(f"while sending {KEY}"),
     httpx.ConnectError(f"while sending {KEY}"),

@@ -12,7 +12,7 @@ from antiphon.rtc import dtls
 from antiphon.rtc.rtp import RtpPacket, pack_rtp
 from antiphon.rtc.stun import binding_request
 from tests.support.rtc_caller import Caller, calling
-from tests.support.rtc_endpoint import Owner, answered_by, open_endpoint
+from tests.support.rtc_endpoint import Owner, answered_by, open_endpoint, until
 from tests.support.rtc_loop import in_real_time
 
 PACKETS = 3000
@@ -195,4 +195,20 @@ async def test_a_flood_of_data_lets_other_calls_have_their_turn() -> None:
             await asyncio.sleep(0)
             turns += 1
         assert turns >= 320 // dtls._DATAGRAMS_A_TURN
+        await lives(caller, owner)
+
+
+@in_real_time
+async def test_all_records_of_a_datagram_are_taken_at_once() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        ssl = caller._dtls._ssl
+        assert ssl is not None
+        for _ in range(20):
+            ssl.send(bytes(24))
+        datagram = ssl.bio_read(2048)
+        assert len(datagram) > 20 * 20
+        caller.send_raw(datagram)
+        await until(lambda: endpoint.statistics.dropped.get("sctp") == 20)
         await lives(caller, owner)

@@ -150,11 +150,14 @@ class Upstream:
     def _answer(self, status: int, content: bytes, headers: httpx.Headers) -> Answer:
         if 300 <= status < 400:
             raise _unreachable("The Realtime server answered with a redirect; it is not followed.")
+        if not 200 <= status < 600:
+            raise _unreachable("The Realtime server answered with a status that HTTP does not have.")
         if status >= 400:
             raise self._redaction.error(status, content, retry_after_s(headers))
+        location = headers.get("location", "")
         if self._redaction.is_in(content):
             raise _unreachable("The Realtime server's answer holds the application's key; it is not passed on.")
-        return Answer(status, content, headers.get("location", ""))
+        return Answer(status, content, "" if self._redaction.is_in(location.encode()) else location)
 
 
 def retry_after_s(headers: httpx.Headers) -> int | None:

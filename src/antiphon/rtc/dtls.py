@@ -98,12 +98,24 @@ class Dtls:
         try:
             for number in itertools.count(1):
                 await transport._recv_next()
+                await self._take_rest(receive)
                 if number % _DATAGRAMS_A_TURN == 0:
                     await asyncio.sleep(0)
         except ConnectionError:
             return
         finally:
             transport._data_receiver = None
+
+    async def _take_rest(self, receive: Callable[[bytes], Awaitable[None]]) -> None:
+        """A datagram may hold several records, of which ``_recv_next`` takes one: the others would pile up."""
+        while self._transport._ssl is not None:
+            try:
+                data = self._transport._ssl.recv(_Wire.MAX_BYTES)
+            except SSL.WantReadError:
+                return
+            except SSL.Error:  # a goodbye, or what only the peer itself can break
+                raise ConnectionError from None
+            await receive(data)
 
     def send_data(self, data: bytes) -> None:
         """Encrypts and sends at once; what cannot be sent is lost, as on any network."""
