@@ -180,10 +180,11 @@ def test_an_absolute_location_becomes_the_endpoint_s_own() -> None:
 
 
 def test_a_call_that_upstream_does_not_know_is_not_found() -> None:
-    body = {"error": {"message": "No session", "type": "invalid_request_error", "code": "call_id_not_found"}}
+    told = {"message": "No session", "type": "invalid_request_error", "param": "", "code": "call_id_not_found"}
+    body = {"error": told}
     upstream = ScriptedUpstream([Response(msgspec.json.encode(body), 404)])
     answer = ask(application(upstream), "DELETE", f"/api/realtime/session/calls/{CALL_ID}")
-    assert (answer.status_code, error_of(answer)["code"]) == (404, "call_id_not_found")
+    assert (answer.status_code, error_of(answer)) == (404, told)
 
 
 # --- what is not taken ----------------------------------------------------------------------------------------------

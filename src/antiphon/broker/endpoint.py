@@ -127,7 +127,8 @@ class Broker:
             message = "The application had an error while processing the request."
             response = error_response(ApiError(500, message, code="internal_error", type="server_error"))
         response.headers.update({**_SAFE_HEADERS, **cors})
-        _LOG.info("realtime endpoint: %s answered with %d %s", request.method, response.status_code, code)
+        told = f"{response.status_code} {code}".rstrip()
+        _LOG.info("realtime endpoint: %s answered with %s", request.method, told)
         return response
 
     async def _answer(self, actions: Mapping[str, _Action], request: Request) -> Response:

@@ -18,7 +18,7 @@ _ESCAPE: Final = re.compile(rb"\\u00([0-7][0-9a-f])", re.IGNORECASE)
 """ASCII in a JSON text."""
 _HIDDEN: Final = "[hidden]"
 _TEXT_MAX_CHARS: Final = 2_000
-_WORD: Final = re.compile(r"[\w.\-\[\]]{1,200}", re.ASCII)
+_WORD: Final = re.compile(r"[\w.\-\[\]]{0,200}", re.ASCII)
 _REASONS: Final = {
     401: "The Realtime server does not accept the application's key.",
     404: "The Realtime server knows nothing of that.",
