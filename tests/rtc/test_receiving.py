@@ -148,6 +148,11 @@ def test_another_codec_of_the_same_source_has_a_clock_of_its_own() -> None:
     assert [len(pcm) for pcm in (first, second, third)] == [960, 960, 960]
 
 
+def test_an_empty_packet_of_another_codec_changes_nothing() -> None:
+    empty = Arrival(0.085, RtpPacket(0, False, 5, 160, 1, b""), _PCMU)
+    assert runs(deliver([*_sent(1, 2, 4, 5), empty], 0.16)) == [(1, 20), (2, 20), (told(4), 20), (4, 20), (5, 20)]
+
+
 def test_sequence_numbers_and_time_stamps_wrap() -> None:
     arrivals = [
         Arrival(n / 50, numbered(n, sequence=0xFFFF - 5 + n, timestamp=0xFFFFFFFF - 4000 + n * 960))

@@ -5,7 +5,7 @@ import enum
 import logging
 import random
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVarTuple, cast
 
 from antiphon.rtc.ice import Ice
 from antiphon.rtc.media import Media
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "CallEnd", "CallEvents", "Means"]
 
 _LOG = logging.getLogger(__name__)
+_Ts = TypeVarTuple("_Ts")
 
 _GOODBYE_S: Final = 1.0
 """For how long a call that its owner closes goes on to send what is queued."""
@@ -403,11 +404,11 @@ class Call:
         finally:
             self._ice.close()
 
-    def _tell(self, tell: Callable[..., None], *arguments: Any) -> None:
+    def _tell(self, tell: Callable[[*_Ts], None], *arguments: *_Ts) -> None:
         if not self._muted and self._reason is None:
             self._guard(tell, *arguments)
 
-    def _guard(self, step: Callable[..., None], *arguments: Any) -> None:
+    def _guard(self, step: Callable[[*_Ts], None], *arguments: *_Ts) -> None:
         try:
             step(*arguments)
         except Exception:

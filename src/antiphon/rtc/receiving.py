@@ -89,10 +89,7 @@ class AudioReceiver:
 
     def _stream_of(self, packet: RtpPacket, codec: Codec, now_s: float) -> "_Stream | None":
         stream = self._streams.get(packet.ssrc)
-        if stream is not None and stream.codec is not codec and stream.codec != codec:
-            self._forget(packet.ssrc)
-            stream = None
-        if stream is None:
+        if stream is None or (stream.codec is not codec and stream.codec != codec):
             return self._begin(packet.ssrc, codec, now_s) if packet.payload else None
         if stream is not self._current:
             if self._quiet_s < _QUIET_S:
@@ -107,7 +104,9 @@ class AudioReceiver:
     def _begin(self, ssrc: int, codec: Codec, now_s: float) -> "_Stream":
         if self._current is None:
             self._clock_s = self._ticked_s = now_s
-        if len(self._streams) == _STREAMS:
+        if ssrc in self._streams:
+            self._forget(ssrc)
+        elif len(self._streams) == _STREAMS:
             self._forget(next(iter(self._streams)))
         self._current = self._streams[ssrc] = _Stream(codec, self._make_decoder(codec))
         return self._current
