@@ -250,3 +250,19 @@ async def test_reports_tell_the_caller_how_it_is_heard_and_us_how_far_it_is() ->
         caller.report(1_800_000_000)
         call = owner.call
         await until(lambda: 140 <= call.heard_delay_ms() - SETTINGS.output_latency_ms < 200)
+
+
+@in_real_time
+async def test_a_caller_keeps_its_messages_while_none_are_taken() -> None:
+    owner = Owner()
+    async with open_endpoint() as endpoint, calling(answered_by(endpoint, owner)) as caller:
+        await caller.connect()
+        assert owner.call is not None
+        owner.call.pause_messages()
+        for number in range(3):
+            caller.send(f"number {number}")
+        await asyncio.sleep(0.05)
+        assert "message" not in {told[0] for told in owner.told}
+        owner.call.resume_messages()
+        await owner.until("message", "number 2")
+        assert [told[1] for told in owner.told if told[0] == "message"] == [f"number {number}" for number in range(3)]

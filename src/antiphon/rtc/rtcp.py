@@ -142,10 +142,6 @@ class ReceptionStatistics:
         self._sender_report: tuple[int, float] | None = None
 
     @property
-    def received(self) -> int:
-        return self._received
-
-    @property
     def extended_highest_sequence(self) -> int:
         """0 before the first packet."""
         return self._cycles + max(self._highest, 0)
