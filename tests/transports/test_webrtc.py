@@ -12,6 +12,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.transport import TransportClosedError
 from antiphon.transports.playout_budget import PlayoutBudget
 from antiphon.transports.webrtc import WebRtcTransport
+from tests.support.rtc_loop import in_virtual_time
 
 MIB = 1024 * 1024
 
@@ -39,11 +40,14 @@ class Call:
     queue: list[Cleared] = field(default_factory=list)
     sent: list[str | bytes] = field(default_factory=list)
     played: list[tuple[Hashable, bytes]] = field(default_factory=list)
+    is_open: bool = True
     paused: bool = False
     closings: int = 0
     drain: asyncio.Event = field(default_factory=asyncio.Event)
 
     def send(self, text: str | bytes) -> None:
+        if not self.is_open:
+            raise ConnectionError("the data channel is not open")
         self.sent.append(text)
 
     async def drained(self) -> None:
@@ -214,6 +218,28 @@ def test_closing_waits_for_the_last_events_and_then_for_the_calls_end() -> None:
         assert transport.ending == Ending(clean=True)
 
     run(scenario)
+
+
+def test_a_channel_that_closes_while_something_is_sent_is_the_end() -> None:
+    async def scenario(transport: WebRtcTransport, call: Call) -> None:
+        transport.channel_opened("oai-events")
+        call.is_open = False
+        with pytest.raises(TransportClosedError) as caught:
+            await transport.send([b"{}"])
+        assert not caught.value.clean
+
+    run(scenario)
+
+
+@in_virtual_time
+async def test_a_client_that_reads_nothing_any_more_delays_the_end_by_two_seconds() -> None:
+    transport, call = _sharing(PlayoutBudget())
+    transport.channel_opened("oai-events")
+    call.buffered_bytes = 1
+    begun_s = asyncio.get_running_loop().time()
+    await transport.close(1000, "")
+    assert call.closings == 1
+    assert asyncio.get_running_loop().time() - begun_s == pytest.approx(2.0)
 
 
 # --- audio ---------------------------------------------------------------------------------------------------------
