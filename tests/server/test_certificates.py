@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import websockets
+from cryptography import x509
 
 from antiphon.server.certificates import Certificate, certificate_of, self_signed, tls_context
 from antiphon.server.settings import SettingsError, load_settings
@@ -54,6 +55,18 @@ def test_the_settings_choose_the_certificate(tmp_path: Path, monkeypatch: pytest
     assert own.chain.is_relative_to(tmp_path)
     given = certificate_of(load_settings({"tls_cert": str(own.chain), "tls_key": str(own.key)}))
     assert given == Certificate(own.chain, own.key, None)
+
+
+def test_the_certificate_is_good_for_the_addresses_at_which_the_server_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    flags = {"tls_self_signed": True, "allowed_hosts": "voice.lan", "public_addresses": "192.168.1.5"}
+    own = certificate_of(load_settings(flags))
+    assert own is not None
+    chain = x509.load_pem_x509_certificate(own.chain.read_bytes())
+    names = chain.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"localhost", "127.0.0.1", "voice.lan", "192.168.1.5"} <= {str(name.value) for name in names}
 
 
 def test_files_that_do_not_fit_are_refused_with_one_line(tmp_path: Path) -> None:

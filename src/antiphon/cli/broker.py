@@ -77,7 +77,10 @@ def broker(
     sockets = bind(host, port)
     for bound in sockets:
         bound.listen()  # so that whoever reads the address below can connect
-    click.echo(f"Session endpoint: http://{display_host(host)}:{port_of(sockets)}{path.rstrip('/')}/session")
+    address = f"http://{display_host(host)}:{port_of(sockets)}"
+    click.echo(f"Session endpoint: {address}{path.rstrip('/')}/session")
+    if pages is not None:
+        click.echo(f"Pages: {address}/")
     uvicorn.Server(_uvicorn_config(app)).run(sockets)
     return 0
 

@@ -39,7 +39,8 @@ class Certificate:
 def certificate_of(settings: Settings) -> Certificate | None:
     """The certificate that the settings ask for, made if need be; None without TLS."""
     if settings.tls_self_signed:
-        names = ("localhost", "127.0.0.1", "::1", settings.host, socket.gethostname(), *settings.allowed_hosts)
+        ours = ("localhost", "127.0.0.1", "::1", settings.host, socket.gethostname())
+        names = (*ours, *settings.allowed_hosts, *settings.public_addresses)
         return self_signed([name for name in names if name and not is_wildcard(name)], _state_folder() / "tls")
     if settings.tls_cert is None or settings.tls_key is None:
         return None
