@@ -277,3 +277,27 @@ async def test_many_frames_in_one_read_let_others_have_their_turn() -> None:
         await until(lambda: endpoint.statistics.dropped["unknown_kind"] == 1_000)
         caller.send("alive")
         await owner.until("message", "alive")
+
+
+@in_real_time
+async def test_connections_of_calls_leave_file_descriptors_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "connections_max", lambda: 3)
+    owner = Owner()
+    async with (
+        open_endpoint() as endpoint,
+        calling(answered_by(endpoint, owner), protocol="tcp") as caller,
+    ):
+        await caller.connect()
+        assert caller.answer is not None
+        writers = []
+        for _ in range(6):
+            _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+            writers.append(writer)
+            signed = check(caller.answer.ufrag, caller.answer.pwd)
+            writer.write(len(signed).to_bytes(2) + signed)
+        await until(lambda: endpoint.statistics.dropped.get("tcp_strangers") == 4)
+        assert endpoint._listener.connections == 3
+        caller.send("alive")
+        await owner.until("message", "alive")
+        for writer in writers:
+            writer.close()

@@ -1,6 +1,7 @@
 """ICE over TCP, passive (RFC 6544): for peers whose network carries no UDP. Packets are framed as RFC 4571 says."""
 
 import asyncio
+import functools
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Final
 
 from antiphon.rtc.mux import Mux, Path, Receiver
 
-__all__ = ["TcpListener"]
+__all__ = ["TcpListener", "connections_max"]
 
 _MAX_FRAME_BYTES: Final = 2048
 _MAX_UNSENT_BYTES: Final = 262_144
@@ -20,6 +21,17 @@ _STRANGER_FRAMES: Final = 32
 _FRAMES_A_WAKE: Final = 256
 """Frames may be empty: without a bound one read would hold up all calls."""
 _BACKLOG: Final = 128
+
+
+@functools.cache
+def connections_max() -> int:
+    """A quarter of the file descriptors: every call may have some connections, and others need descriptors too."""
+    try:
+        import resource  # not there on Windows
+    except ImportError:
+        return 256
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, soft // 4)
 
 
 class TcpListener:
@@ -56,7 +68,7 @@ class TcpListener:
     def opened(self, connection: "_TcpPath") -> None:
         self._connections.add(connection)
         self._strangers[connection] = None
-        if len(self._strangers) > _MAX_STRANGERS:
+        if len(self._strangers) > _MAX_STRANGERS or len(self._connections) > connections_max():
             self._mux.dropped["tcp_strangers"] += 1
             next(iter(self._strangers)).abort()
 
