@@ -95,6 +95,14 @@ def test_what_comes_after_its_time_has_passed_replaces_nothing() -> None:
     assert receiver.dropped_packets >= 19
 
 
+@pytest.mark.parametrize("hitch_s", [0.012, 0.03, 0.2])
+def test_a_jam_that_begins_as_if_it_were_spoken_now_is_not_heard_ahead_of_time(hitch_s: float) -> None:
+    """What was sent from 0.06 to 4 s comes at 4 s, the first packet a little before the others."""
+    jam = [Arrival(4.0 + (n > 3) * hitch_s + n / 10_000, numbered(n)) for n in range(3, 200)]
+    delivered = deliver([*_sent(1, 2), *jam, *_sent(*range(220, 300))], 6.0)
+    assert sum(duration_ms for _, duration_ms in runs(delivered)) == pytest.approx(5_980, abs=250)
+
+
 @pytest.mark.parametrize("pause_s", [0.5, 1.0, 30.0])
 def test_a_sender_whose_clock_stood_still_while_it_paused_is_heard_from_its_first_word(pause_s: float) -> None:
     after = [Arrival(0.06 + pause_s + n / 50, numbered(n)) for n in range(3, 20)]

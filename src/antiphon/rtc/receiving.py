@@ -27,6 +27,8 @@ _SLACK_SAMPLES = ms_to_samples(20, INPUT_HZ)
 _CONCEALED_SAMPLES = ms_to_samples(100, INPUT_HZ)
 _JUMP_SAMPLES = ms_to_samples(2_000, INPUT_HZ)
 _BURST_SAMPLES = ms_to_samples(2_000, INPUT_HZ)
+_RESUMED_SAMPLES = ms_to_samples(200, INPUT_HZ)
+"""The same for a stream that goes on after it seemed late: what it sends from then on comes as fast as it is spoken."""
 _FASTEST = 1.01
 """No peer's clock is faster. More than this is not delivered, but for a burst."""
 _STREAMS = 4
@@ -156,6 +158,8 @@ class AudioReceiver:
             self._dropped_packets += 1
             return b""
         stream.waiting = None
+        # Two packets of a jam may look like that too: then no more than this of it is heard.
+        self._credit_samples = min(self._credit_samples, _RESUMED_SAMPLES)
         pause = self._place(stream, first)
         pcm = pause + self._play(stream, first, 0)
         if spacing_s > _QUIET_S:  # silence has been delivered for what lies between them
