@@ -336,9 +336,19 @@ async def test_a_call_that_nobody_connects_to_ends_and_is_bounded_in_number() ->
         with pytest.raises(SdpError):
             endpoint.call("nonsense", Owner())
         for owner in owners:
-            await owner.until("closed", CallEnd.NEVER_CONNECTED)
+            await owner.until("closed", CallEnd.UNREACHED)
         endpoint.call(offer(), Owner())
-        assert endpoint.statistics.ended == {CallEnd.NEVER_CONNECTED: 4}
+        assert endpoint.statistics.ended == {CallEnd.UNREACHED: 4}
+
+
+@in_real_time
+async def test_a_call_that_is_reached_but_never_encrypted_ends_as_such() -> None:
+    owner = Owner()
+    async with open_endpoint(half_open_s=0.2) as endpoint:
+        answer = read_answer(endpoint.call(offer(), owner).answer)
+        with Stranger(endpoint) as peer:
+            peer.send(check(answer.ufrag, answer.pwd, nominate=True))
+            await owner.until("closed", CallEnd.NEVER_CONNECTED)
 
 
 @in_real_time

@@ -38,8 +38,11 @@ class CallEnd(enum.StrEnum):
     SILENT = "silent"
     """The peer showed no sign of life for ``silent_s`` (a valid check, media, data): it crashed, or its network is
     gone."""
+    UNREACHED = "unreached"
+    """Not one valid check came within ``half_open_s``: something stands between the peer and the port."""
     NEVER_CONNECTED = "never_connected"
-    """No encrypted connection within ``half_open_s``, or the peer never answered on the data channel."""
+    """Checks came, but no encrypted connection within ``half_open_s``; or the peer never answered on the data
+    channel."""
     REFUSED = "refused"
     """The handshake failed, or the peer's certificate was not the one that its offer names."""
     FAILED = "failed"
@@ -251,7 +254,7 @@ class Call:
         """Ends the call if its peer keeps it waiting for too long."""
         settings = self._means.settings
         if self._media is None and now_s - self._made_at_s > settings.half_open_s:
-            self.end(CallEnd.NEVER_CONNECTED)
+            self.end(CallEnd.UNREACHED if self._ice.path is None else CallEnd.NEVER_CONNECTED)
         elif now_s - self._ice.alive_at_s > settings.silent_s:
             self.end(CallEnd.SILENT)
 
