@@ -52,7 +52,12 @@ def _of_an_idle_user(event: Event) -> bool:
     return bool(event["type"] == "input_audio_buffer.timeout_triggered")
 
 
+def _of_a_call(event: Event) -> bool:
+    return bool(event["type"].startswith("output_audio_buffer."))
+
+
 PIPECAT_DOES_NOT_KNOW: Kinds = {
+    "the playout of calls: it speaks WebSocket, over which none comes": _of_a_call,
     "transcription sessions: its speech-to-text reads them without this parser": _of_a_transcription_session,
     "a tool choice that names the tool": _with_a_chosen_tool,
     "tools on remote servers": _of_a_remote_tool,
