@@ -159,7 +159,8 @@ async def spoken_turn(address: str) -> str:
         await client.until_said("You said: I heard ")
         await client.until_frame(frames.TTSStoppedFrame)
         heard = (await client.until_frame(frames.TranscriptionFrame)).text
-        assert client.words() == f"You said: {heard}"
+        await client.until_said(f"You said: {heard}")
+        assert client.words() == f"You said: {heard}", (client.words(), heard)
         audio_bytes = sum(len(frame.audio) for frame in client.of_type(frames.TTSAudioRawFrame))
         assert audio_bytes > 24_000
         client.assert_sane()
