@@ -288,8 +288,8 @@ BAD_LOGS = {
     "no JSON": (b"hello\n", "not the recording of a session"),
     "other JSON": (b"[1, 2]\n", "not the recording of a session"),
     "another version": (b'{"antiphon_log": 1, "header": {}}\n', "version 1"),
-    "no header": (b'{"antiphon_log": 3}\n', "Line 1"),
-    "a header of another shape": (b'{"antiphon_log": 3, "header": {"config": 7}}\n', "Line 1"),
+    "no header": (b'{"antiphon_log": 4}\n', "Line 1"),
+    "a header of another shape": (b'{"antiphon_log": 4, "header": {"config": 7}}\n', "Line 1"),
 }
 
 

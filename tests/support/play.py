@@ -9,6 +9,7 @@ from antiphon.core.inputs import (
     AudioBudgetChanged,
     ControlAttached,
     ControlDetached,
+    DraftGranted,
     ItemMeasured,
     McpCallFailed,
     McpCallFinished,
@@ -17,6 +18,7 @@ from antiphon.core.inputs import (
     PlayoutCleared,
     PlayoutEnded,
     PlayoutStarted,
+    TurnJudged,
     WritingEnded,
 )
 from antiphon.vocabulary.llm import TokenUsage
@@ -66,6 +68,13 @@ class Play:
 
     def _sideband(self, number: int) -> None:
         self.world.client("conversation.item.retrieve", {"item_id": self._item(number, "ghost")}, origin=1)
+
+    def _judged(self, number: int, probability: float | None) -> None:
+        """The judge's word, on this turn or another one."""
+        self.driver.do(TurnJudged(self._item(number, "ghost"), self.driver.samples, probability))
+
+    def _granted(self, number: int) -> None:
+        self.driver.do(DraftGranted(self._item(number, "ghost")))
 
     def _control(self, attached: bool) -> None:
         self.driver.do(ControlAttached(1) if attached else ControlDetached(1))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from antiphon.core.config import SessionConfig, realtime_session, transcription_session
+from antiphon.core.config import SessionConfig, TurnPolicy, realtime_session, transcription_session
 from antiphon.core.inputs import (
     INPUT_HZ,
     AudioProduced,
@@ -75,6 +75,7 @@ def config(
     reads_images: bool = False,
     prompts: Mapping[str, Any] | None = None,
     paced: bool = False,
+    turns: TurnPolicy | None = None,
 ) -> SessionConfig:
     """A session's configuration; ``session`` is merged as a ``session.update`` would be.
 
@@ -91,7 +92,8 @@ def config(
         assert isinstance(update, SessionUpdate)
         settings = updated_session(settings, update.session, Limits(), voice_frozen=False)
     capabilities = capabilities or LlmCapabilities()
-    return SessionConfig(settings, 1_000, capabilities, partials, reads_images, _stored(prompts), paced)
+    turns = turns or TurnPolicy()
+    return SessionConfig(settings, 1_000, capabilities, partials, reads_images, _stored(prompts), paced, turns)
 
 
 def _stored(prompts: Mapping[str, Any] | None) -> StoredPrompts | None:

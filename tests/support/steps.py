@@ -192,6 +192,8 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("called"), NUMBER, st.sampled_from(["{}", "", "[1]"])),
     st.tuples(st.just("retrieve"), NUMBER),
     st.tuples(st.just("sideband"), NUMBER),
+    st.tuples(st.just("judged"), NUMBER, st.sampled_from([None, 0.0, 0.4, 1.0])),
+    st.tuples(st.just("granted"), NUMBER),
     st.tuples(st.just("control"), FLAG),
     st.tuples(st.just("unasked"), NUMBER),
     st.tuples(st.just("truncate"), NUMBER, st.sampled_from([-1, 0, 60, 150, 9_999]), st.sampled_from([0, 0, 0, 1])),

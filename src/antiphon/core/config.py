@@ -1,6 +1,7 @@
 """A session's configuration when it begins."""
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from antiphon.core.stored_prompts import StoredPrompts
 from antiphon.protocol.base import UNSET
@@ -24,7 +25,9 @@ __all__ = [
     "DEFAULT_VOICE",
     "MODELS_WITHOUT_TURN_DETECTION",
     "PCM_24K",
+    "BargeIn",
     "SessionConfig",
+    "TurnPolicy",
     "realtime_session",
     "transcription_session",
 ]
@@ -39,6 +42,27 @@ DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
 MODELS_WITHOUT_TURN_DETECTION = frozenset({"gpt-realtime-whisper", "gpt-live-transcribe"})
 """A client that has one of these transcribe commits each utterance itself, and does not turn the detection off."""
 PCM_24K = AudioFormat(type="audio/pcm", rate=24000)
+
+
+BargeIn: TypeAlias = Literal["auto", "exact", "considerate"]
+"""What speech does while the assistant is audible: interrupt at once, as the API does (``exact``), or once it has
+lasted or says more than "mm-hmm" (``considerate``). ``auto``: exact with ``server_vad``, considerate with
+``semantic_vad``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPolicy:
+    """How turns are taken, where the API leaves it to the server."""
+
+    judges: bool = False
+    """Whether there is a judge of turns; without one silence and words alone end the turns of ``semantic_vad``."""
+    drafts: bool = False
+    """Whether answers are begun before the turn is over."""
+    prefills: bool = False
+    """Whether the language model can read a prompt ahead."""
+    barge_in: BargeIn = "auto"
+    echo_grace_ms: int = 500
+    """On a call: how long after the first sound ever played speech is not taken to be the user's without its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +80,7 @@ class SessionConfig:
     paced: bool = False
     """Whether the transport plays the session's audio in real time, and tells what of it was heard: a call. Its audio
     then goes out as ``PlayAudio`` and never as an event."""
+    turns: TurnPolicy = field(default_factory=TurnPolicy)
 
 
 def realtime_session(

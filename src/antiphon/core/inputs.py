@@ -25,6 +25,7 @@ __all__ = [
     "ClientEventRefused",
     "ControlAttached",
     "ControlDetached",
+    "DraftGranted",
     "GenerationEnded",
     "ImageRead",
     "ImageUnread",
@@ -45,6 +46,7 @@ __all__ = [
     "TranscriptProduced",
     "TransportClosed",
     "TransportOpened",
+    "TurnJudged",
     "WritingEnded",
 ]
 
@@ -110,6 +112,23 @@ class SpeechProbability:
     window_samples: int
     value: float
     level_dbfs: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnJudged:
+    """The judge's word on a pause; None where it gave none (there is no judge, or it failed)."""
+
+    item_id: str
+    at_sample: int
+    """The end of the audio that was judged."""
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftGranted:
+    """There is room to draft an answer to the turn that is being spoken. Kept until ``EndDraft``."""
+
+    item_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +282,8 @@ Input: TypeAlias = (
     | ClientEventRefused
     | AudioReceived
     | SpeechProbability
+    | TurnJudged
+    | DraftGranted
     | TranscriptProduced
     | TranscriptFailed
     | ImageRead

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from antiphon.core.inputs import Origin
 from antiphon.protocol.server_events import ServerEvent
@@ -12,17 +12,26 @@ from antiphon.vocabulary.mcp import McpServer
 from antiphon.vocabulary.speech import SttOptions
 
 __all__ = [
+    "AdoptDraft",
+    "AskHypothesis",
+    "BargeInJudged",
     "CallMcpTool",
     "ClearPlayout",
     "CloseSession",
+    "DiscardDraft",
+    "DuckPlayout",
     "Emit",
+    "EndDraft",
     "EndTranscription",
     "FeedTranscription",
+    "JudgeTurn",
     "ListMcpTools",
     "MeasureItem",
     "Output",
     "PlayAudio",
+    "PrefillPrompt",
     "ReadImage",
+    "SeekDraft",
     "SpeechOrder",
     "StartResponse",
     "StartTranscription",
@@ -73,6 +82,60 @@ class StopTranscription:
 
 
 @dataclass(frozen=True, slots=True)
+class AskHypothesis:
+    """Have the recogniser say what it has heard so far, as thoroughly as at the end. It may not answer."""
+
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTurn:
+    """Find out whether the thought is complete; answered by ``TurnJudged``. A newer order for the item replaces one
+    that still waits."""
+
+    item_id: str
+    at_sample: int
+    """The end of ``pcm``."""
+    pcm: bytes
+    """The last of the turn's audio, s16le mono at ``INPUT_HZ``, at most 8 s."""
+    text: str
+    """What is known of its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeekDraft:
+    """Answered by ``DraftGranted`` where the machine has room for a draft now; else by nothing."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndDraft:
+    """The turn is over, or was never one: its place for a draft is free again. Ordered once for each ``SeekDraft``ed
+    item, granted or not."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardDraft:
+    """A draft that was begun comes to nothing; its engines are stopped as by ``StopResponse``."""
+
+    response_id: str
+    reason: Literal["speech", "changed", "failed", "dropped"]
+    """Speech went on; the conversation, the session or the transcript changed; an engine failed; the turn was
+    dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillPrompt:
+    """Let the model read a prompt ahead, its last message left open, while it has nothing else to do."""
+
+    request: LlmRequest
+
+
+@dataclass(frozen=True, slots=True)
 class ReadImage:
     """Find out what an image part holds, for a model that does not see."""
 
@@ -105,6 +168,8 @@ class StartResponse:
     request: LlmRequest
     speech: SpeechOrder | None
     """None: text only."""
+    draft: bool = False
+    """Whether it is a draft: to be held after its first piece of speech, until it is adopted or discarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +177,21 @@ class StopResponse:
     """Stop its engines; nothing more of it is wanted."""
 
     response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptDraft:
+    """The draft is the answer: it goes on as any response."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuckPlayout:
+    """Somebody may be about to interrupt: play more quietly (``on``), or as loud as before. Only where the transport
+    paces playout; ``ClearPlayout`` ends it too."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +254,17 @@ class TurnClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class BargeInJudged:
+    """What became of speech while the assistant was audible. For the report only."""
+
+    item_id: str
+    policy: Literal["exact", "considerate"]
+    outcome: Literal["interrupted", "backchannel", "echo", "noise"]
+    after_ms: int
+    """Audio from the first voiced sample to the decision."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSession:
     """End the connection. ``code`` and ``reason`` as in RFC 6455 §7.4."""
 
@@ -187,6 +278,14 @@ Output: TypeAlias = (
     | FeedTranscription
     | EndTranscription
     | StopTranscription
+    | AskHypothesis
+    | JudgeTurn
+    | SeekDraft
+    | EndDraft
+    | DiscardDraft
+    | AdoptDraft
+    | PrefillPrompt
+    | DuckPlayout
     | ReadImage
     | StopReading
     | StartResponse
@@ -198,5 +297,6 @@ Output: TypeAlias = (
     | StopMcp
     | MeasureItem
     | TurnClosed
+    | BargeInJudged
     | CloseSession
 )

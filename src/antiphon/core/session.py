@@ -20,6 +20,7 @@ from antiphon.core.inputs import (
     ClientEventRefused,
     ControlAttached,
     ControlDetached,
+    DraftGranted,
     GenerationEnded,
     ImageRead,
     ImageUnread,
@@ -39,6 +40,7 @@ from antiphon.core.inputs import (
     TranscriptProduced,
     TransportClosed,
     TransportOpened,
+    TurnJudged,
     WritingEnded,
 )
 from antiphon.core.item_checks import decoded_audio
@@ -236,6 +238,8 @@ class Session:
                 self._mcp_calls.finished(input)
             case McpCallFailed():
                 self._mcp_calls.failed(input)
+            case TurnJudged() | DraftGranted():
+                pass
             case TranscriptProduced():
                 self._hearing.produced((input.item_id, input.content_index), input.transcript)
             case TranscriptFailed():

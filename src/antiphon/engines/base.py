@@ -21,6 +21,7 @@ from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio, SttOption
 
 __all__ = [
     "CallContext",
+    "Draft",
     "Engine",
     "EngineInfo",
     "ImageReader",
@@ -53,6 +54,17 @@ class EngineInfo:
     """How long computation may go on after a stream was closed."""
 
 
+@dataclass(slots=True)
+class Draft:
+    """A call whose result may never be needed: it begins before it is known whether the user is done.
+
+    It gives way to every other call, works no further ahead than its consumer asks, and is one like any other from the
+    moment it is adopted.
+    """
+
+    adopted: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """Whose call this is. Engines use it for affinity, seeding and tracing; none of it changes the result's meaning."""
@@ -63,6 +75,7 @@ class CallContext:
     deadline_s: float | None = None
     """Seconds within which the first result is needed; None: the engine's own limit."""
     attempt: int = 0
+    draft: Draft | None = None
 
 
 class Engine(Protocol):
@@ -125,7 +138,12 @@ class SpeechToText(Engine, Protocol):
     def transcribe(
         self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
     ) -> AsyncGenerator[Transcript, None]:
-        """``audio``: s16le mono chunks of any size, ending with the utterance. Yields partials, then one final."""
+        """``audio``: s16le mono chunks of any size, ending with the utterance. Yields partials, then one final.
+
+        An empty chunk marks a pause, or that somebody wants to know now: an engine that can answers with a transcript
+        that is not final, whose ``hypothesis`` is thorough; where the utterance ends without more audio than what is
+        silent, that may also be its final one. Others take no notice.
+        """
 
 
 class LanguageModel(Engine, Protocol):

@@ -17,13 +17,22 @@ from antiphon.core.inputs import (
     TransportOpened,
 )
 from antiphon.core.outputs import (
+    AdoptDraft,
+    AskHypothesis,
+    BargeInJudged,
     CallMcpTool,
     ClearPlayout,
     CloseSession,
+    DiscardDraft,
+    DuckPlayout,
     Emit,
+    EndDraft,
+    JudgeTurn,
     ListMcpTools,
     Output,
     PlayAudio,
+    PrefillPrompt,
+    SeekDraft,
     StopMcp,
     TurnClosed,
 )
@@ -279,8 +288,12 @@ class Orchestrator:
         match output:
             case Emit():
                 self._connections.post(output.event, output.origin)
-            case TurnClosed():
+            case TurnClosed() | BargeInJudged():
                 pass  # it is for the report only
+            case AskHypothesis() | JudgeTurn() | SeekDraft() | EndDraft() | DiscardDraft() | AdoptDraft():
+                pass
+            case PrefillPrompt() | DuckPlayout():
+                pass
             case PlayAudio():
                 assert self._media is not None
                 self._media.play(output.response_id, output.item_id, output.pcm)

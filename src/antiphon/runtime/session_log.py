@@ -23,7 +23,7 @@ from antiphon.protocol.errors import ProtocolError
 
 __all__ = ["Call", "Header", "LogError", "Outcome", "encode_call", "encode_header", "outcome_of", "read_log"]
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 """Of the format and of the core's inputs; a log of another version is refused."""
 _TICK: Final = "tick"
 _KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in get_args(Input)}

@@ -51,6 +51,12 @@ class Transcript:
     logprobs: tuple[WordLogprob, ...] = ()
     usage: SttUsage | None = None
     """Of the final transcript; None where the engine counts no tokens."""
+    hypothesis: str = ""
+    """Of a transcript that is not final: all that the recogniser takes the audio so far to say. It may change."""
+    audio_s: float = 0.0
+    """How much of the audio the hypothesis covers, from its beginning."""
+    thorough: bool = False
+    """The hypothesis is what the final transcript would be, if no more was said. Given where a pause was marked."""
 
 
 @dataclass(frozen=True, slots=True)
