@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Hashable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.audio.pcm import S16LE
+from antiphon.rtc.ducking import DUCKED_GAIN
 from antiphon.rtc.playout import FRAME_SAMPLES, Cleared, Frame, PlayoutQueue
 from tests.support.properties import bounded
 
@@ -189,6 +191,102 @@ def test_what_was_sent_of_a_tag_is_known_however_much_plays_before_its_next_piec
     queue.push("slow", _pcm(FRAME_SAMPLES))
     *_, last = [queue.next_frame() for _ in range(1501)]
     assert last == Frame(_pcm(FRAME_SAMPLES), "slow", False, True, 2 * FRAME_SAMPLES)
+
+
+# --- ducking -------------------------------------------------------------------------------------------------------
+
+_LOUD, _DUCKED = 20_000, round(20_000 * DUCKED_GAIN)
+_STEP = 60
+"""A ramp of 20 ms over such a level has no larger step: what leaps further clicks."""
+
+
+def _is_smooth(values: list[int]) -> bool:
+    return all(abs(after - before) <= _STEP for before, after in pairwise(values))
+
+
+def test_ducking_turns_the_voice_down_within_one_frame_and_up_again_without_a_click() -> None:
+    queue = PlayoutQueue()
+    queue.push("a", _pcm(7 * FRAME_SAMPLES, _LOUD))
+    heard: list[list[int]] = []
+    for duck in (None, True, None, False, None, True, False):
+        if duck is not None:
+            queue.duck(duck)
+        heard.append(_values(queue.next_frame()))
+    assert [(frame[0], frame[-1]) for frame in heard] == [
+        (_LOUD, _LOUD),
+        (_LOUD, _DUCKED),
+        (_DUCKED, _DUCKED),
+        (_DUCKED, _LOUD),
+        (_LOUD, _LOUD),
+        (_LOUD, _DUCKED),
+        (_DUCKED, _LOUD),
+    ]
+    assert _is_smooth([value for frame in heard for value in frame])
+    assert 17.5 < 20 * math.log10(_LOUD / _DUCKED) < 18.5
+
+
+def test_what_begins_while_it_is_ducked_begins_quietly() -> None:
+    queue = PlayoutQueue()
+    queue.duck(True)
+    queue.push("a", _pcm(FRAME_SAMPLES, _LOUD))
+    assert set(_values(queue.next_frame())) == {_DUCKED}
+
+
+def test_a_clear_fades_from_the_ducked_level_and_what_comes_next_is_as_loud_as_ever() -> None:
+    queue = PlayoutQueue()
+    queue.push("a", _pcm(9 * FRAME_SAMPLES, _LOUD))
+    queue.duck(True)
+    ducked = _values(queue.next_frame()) + _values(queue.next_frame())
+    queue.clear(_is("a"))
+    queue.push("b", _pcm(FRAME_SAMPLES, _LOUD))
+    assert _is_smooth(ducked + _values(queue.next_frame()))
+    assert set(_values(queue.next_frame())) == {_LOUD}
+
+
+def test_a_clear_of_something_else_lets_the_voice_come_up_smoothly() -> None:
+    queue = PlayoutQueue()
+    queue.push("a", _pcm(3 * FRAME_SAMPLES, _LOUD))
+    queue.push("b", _pcm(FRAME_SAMPLES, _LOUD))
+    queue.duck(True)
+    heard = _values(queue.next_frame())
+    queue.clear(_is("b"))
+    heard += _values(queue.next_frame()) + _values(queue.next_frame())
+    assert _is_smooth(heard)
+    assert heard[-1] == _LOUD
+
+
+def test_after_silence_there_is_nothing_to_turn_up() -> None:
+    queue = PlayoutQueue()
+    queue.push("a", _pcm(FRAME_SAMPLES, _LOUD))
+    queue.duck(True)
+    queue.next_frame()
+    queue.duck(False)
+    assert queue.next_frame() is None
+    queue.push("a", _pcm(FRAME_SAMPLES, _LOUD))
+    assert set(_values(queue.next_frame())) == {_LOUD}
+
+
+@bounded(100)
+@given(st.lists(st.sampled_from(["duck", "loud", "push", "clear", "tick"]), max_size=60))
+def test_ducking_changes_how_loud_it_is_and_nothing_else(steps: list[str]) -> None:
+    """Two queues do the same, but for the ducking: frame for frame the same samples are sent of the same tags."""
+    ducked, plain = PlayoutQueue(), PlayoutQueue()
+    for number, step in enumerate(steps):
+        if step in ("duck", "loud"):
+            ducked.duck(step == "duck")
+        for queue in (ducked, plain):
+            if step == "push":
+                queue.push(number // 8, _pcm(100 + 150 * (number % 8), _LOUD))
+            elif step == "clear":
+                queue.clear(_is(number // 8))
+        if step == "tick":
+            frame, expected = ducked.next_frame(), plain.next_frame()
+            assert (frame is None) == (expected is None)
+            if frame is not None and expected is not None:
+                assert frame[1:] == expected[1:]
+                levels = zip(_values(frame), _values(expected), strict=True)
+                assert all(math.floor(DUCKED_GAIN * loud) <= value <= loud for value, loud in levels)
+        assert ducked.pending_samples == plain.pending_samples
 
 
 _PUSHES = st.tuples(st.just("push"), st.integers(0, 4), st.integers(0, 1500))

@@ -33,6 +33,8 @@ class Media:
         """When each packet left."""
         self.facts: list[PlayoutStarted | PlayoutEnded | PlayoutCleared] = []
         """All that the session was told."""
+        self.ducked: list[bool] = []
+        """What was asked of its loudness, one after another."""
         self._waiting: deque[tuple[Tag, bytearray]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._hear: Callable[[bytes], None] = lambda _: None
@@ -65,6 +67,9 @@ class Media:
         facts = [PlayoutCleared(*tag, self.sent.get(tag, 0), self._heard_ms(tag)) for tag in cut]
         self.facts += facts
         return facts
+
+    def duck(self, on: bool) -> None:
+        self.ducked.append(on)
 
     async def room(self) -> None:
         while self.pending_s > self.room_s:

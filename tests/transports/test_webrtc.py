@@ -40,6 +40,7 @@ class Call:
     queue: list[Cleared] = field(default_factory=list)
     sent: list[str | bytes] = field(default_factory=list)
     played: list[tuple[Hashable, bytes]] = field(default_factory=list)
+    ducked: bool = False
     is_open: bool = True
     paused: bool = False
     closings: int = 0
@@ -67,6 +68,9 @@ class Call:
         cleared = [one for one in self.queue if drop(one.tag)]
         self.queue = [one for one in self.queue if one not in cleared]
         return cleared
+
+    def duck(self, on: bool) -> None:
+        self.ducked = on
 
     def heard_delay_ms(self) -> int:
         return self.delay_ms
@@ -259,6 +263,15 @@ def test_audio_and_playout_are_told_to_whoever_attached() -> None:
         transport.playout_ended(tag, 480)
         assert heard == [b"after"]
         assert facts == [PlayoutStarted("resp_1", "item_1"), PlayoutEnded("resp_1", "item_1", 480)]
+
+    run(scenario)
+
+
+def test_a_call_is_turned_down_and_up_again() -> None:
+    async def scenario(transport: WebRtcTransport, call: Call) -> None:
+        for on in (True, False):
+            transport.media.duck(on)
+            assert call.ducked == on
 
     run(scenario)
 

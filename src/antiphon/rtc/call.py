@@ -208,6 +208,10 @@ class Call:
         """Takes out all tags that ``drop`` names; silence is on the wire with the next frame."""
         return self._queue.clear(drop)
 
+    def duck(self, on: bool) -> None:
+        """Plays more quietly, or as loud as before, within one frame; ``clear`` ends it too."""
+        self._queue.duck(on)
+
     @property
     def playout_pending_s(self) -> float:
         return self._queue.pending_samples / PLAYOUT_HZ

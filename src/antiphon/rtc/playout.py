@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from antiphon.audio.pcm import BYTES_PER_SAMPLE, S16LE, ms_to_samples, pcm_samples
+from antiphon.rtc.ducking import Ducking
 
 __all__ = ["FRAME_MS", "FRAME_SAMPLES", "PLAYOUT_HZ", "Cleared", "Frame", "PlayoutQueue"]
 
@@ -58,6 +59,9 @@ class PlayoutQueue:
         self._pending_bytes = 0
         self._waited = False
         self._fade = b""
+        self._ducking = Ducking()
+        self._sounding: _Segment | None = None
+        """Of whose tag the last sample of the frame before was, if it was heard at all."""
 
     @property
     def pending_samples(self) -> int:
@@ -78,24 +82,30 @@ class PlayoutQueue:
     def clear(self, drop: Callable[[Hashable], bool]) -> list[Cleared]:
         """Take out every tag for which ``drop`` is true; they are returned in order, those not begun too.
 
-        What was being played fades to silence within the first 5 ms of the next frame.
+        What was being played fades to silence within the first 5 ms of the next frame. Ducking is over.
         """
         dropped = [tag for tag in dict.fromkeys(segment.tag for segment in self._segments) if drop(tag)]
         playing, self._playing = self._playing, None
         if playing is not None and playing.tag in dropped:
-            self._fade = _faded(playing.take(_FADE_BYTES))
+            self._fade = self._ducking.apply(_faded(playing.take(_FADE_BYTES)), follows=True)
         else:
             self._playing = playing
         self._segments = deque(segment for segment in self._segments if segment.tag not in dropped)
         self._pending_bytes = sum(segment.pending_bytes for segment in self._segments)
         self._waited = False
+        self._ducking.on = False
         return [Cleared(tag, self._end(tag)) for tag in dropped]
+
+    def duck(self, on: bool) -> None:
+        """Play more quietly from the next frame on, or as loud as before."""
+        self._ducking.on = on
 
     def next_frame(self) -> Frame | None:
         """The frame of this tick; None where there is nothing to play.
 
         The rest of a tag that does not fill a frame waits one tick for more, unless another tag waits behind it.
         """
+        sounding, self._sounding = self._sounding, None
         if self._fade:
             pcm, self._fade = self._fade, b""
             return Frame(pcm, None, False, False, 0)
@@ -106,12 +116,15 @@ class PlayoutQueue:
             self._waited = True
             return None
         self._waited = False
-        return self._frame(segment)
+        frame = self._frame(segment)
+        follows = sounding is not None and sounding.tag == segment.tag
+        return frame._replace(pcm=self._ducking.apply(frame.pcm, follows=follows))
 
     def _frame(self, segment: "_Segment") -> Frame:
         tag = segment.tag
         pcm = segment.take(_FRAME_BYTES)
         self._pending_bytes -= len(pcm)
+        self._sounding = segment if len(pcm) == _FRAME_BYTES else None
         before = self._sent_samples.get(tag, 0)
         sent = self._sent_samples[tag] = before + len(pcm) // BYTES_PER_SAMPLE
         if segment.pending_bytes:

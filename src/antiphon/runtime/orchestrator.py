@@ -292,15 +292,10 @@ class Orchestrator:
                 pass  # it is for the report only
             case AskHypothesis() | JudgeTurn() | SeekDraft() | EndDraft() | DiscardDraft() | AdoptDraft():
                 pass
-            case PrefillPrompt() | DuckPlayout():
+            case PrefillPrompt():
                 pass
-            case PlayAudio():
-                assert self._media is not None
-                self._media.play(output.response_id, output.item_id, output.pcm)
-            case ClearPlayout():
-                assert self._media is not None
-                for fact in self._media.clear(output.response_ids):
-                    self._learn_of_playout(fact)
+            case PlayAudio() | ClearPlayout() | DuckPlayout():
+                self._play(output)
             case CloseSession():
                 clean = self._lost is None or self._lost.clean
                 self._end("expired" if output.code == _EXPIRED else "closed" if clean else "lost", output)
@@ -308,3 +303,14 @@ class Orchestrator:
                 self._mcp.perform(output)
             case _:
                 self._work.perform(output)
+
+    def _play(self, output: PlayAudio | ClearPlayout | DuckPlayout) -> None:
+        assert self._media is not None
+        match output:
+            case PlayAudio():
+                self._media.play(output.response_id, output.item_id, output.pcm)
+            case ClearPlayout():
+                for fact in self._media.clear(output.response_ids):
+                    self._learn_of_playout(fact)
+            case DuckPlayout():
+                self._media.duck(output.on)

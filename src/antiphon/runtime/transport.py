@@ -34,6 +34,10 @@ class CallMedia(Protocol):
     def clear(self, response_ids: Collection[str]) -> list[PlayoutCleared]:
         """Drop what has not left of these responses: one fact for each item that is cut, in their order."""
 
+    def duck(self, on: bool) -> None:
+        """Play more quietly (``on``), or as loud as before, without a click; ``clear`` ends it too. What counts as sent
+        stays the same."""
+
     async def room(self) -> None:
         """Wait while more is to be played than should wait."""
 
