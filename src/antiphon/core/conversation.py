@@ -63,6 +63,8 @@ class Entry:
     """For assistant audio."""
     silent: bool = False
     """Of a user who said nothing until the idle time-out."""
+    continues: bool = False
+    """Of a user who went on after a turn that was taken to be over: one thought with the user's words before it."""
     tokens: int | None = None
     """Measured by the language model; None until then."""
     sent_bytes: int = 0

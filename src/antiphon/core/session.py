@@ -9,8 +9,9 @@ from msgspec import structs
 
 from antiphon.core.config import SessionConfig
 from antiphon.core.conversation import Conversation
+from antiphon.core.drafts import Drafts
 from antiphon.core.effects import Cause, Effects, IdFactory, sendable
-from antiphon.core.hearing import Hearing
+from antiphon.core.hearing import Hearing, Unheard
 from antiphon.core.idle import IdleTimer
 from antiphon.core.inputs import (
     AudioBudgetChanged,
@@ -95,7 +96,9 @@ class Session:
         self._prompts = config.prompts
         self._settings = Settings(config.session)
         self._conversation = Conversation()
-        self._hearing = Hearing(self._effects, self._conversation, self._settings, limits, partials=config.partials)
+        self._hearing = Hearing(
+            self._effects, self._conversation, self._settings, limits, config.turns, partials=config.partials
+        )
         self._seeing = Seeing(
             self._effects,
             self._conversation,
@@ -122,6 +125,7 @@ class Session:
             self._mcp,
             self._mcp_calls,
         )
+        self._drafts = Drafts(self._effects, self._hearing, self._settings, config.turns)
         self._turns = UserTurns(
             self._effects,
             self._conversation,
@@ -131,6 +135,8 @@ class Session:
             self._idle,
             self._settings,
             limits,
+            self._drafts,
+            config.turns,
         )
         self._closed = False
 
@@ -180,8 +186,9 @@ class Session:
         if self._closed:
             return []
         self._effects.now = now
-        for unheard in self._hearing.overdue(now):
-            self._responses.transcript_failed(unheard.entry, unheard.fault)
+        for place in self._hearing.overdue(now):
+            self._unheard(self._hearing.give_up(place))
+            self._turns.words_changed(place[0], now)
         self._seeing.overdue(now)
         idle_until = self._idle_deadline
         if now >= self._limits.session_max_s:
@@ -238,13 +245,16 @@ class Session:
                 self._mcp_calls.finished(input)
             case McpCallFailed():
                 self._mcp_calls.failed(input)
-            case TurnJudged() | DraftGranted():
-                pass
+            case TurnJudged():
+                self._turns.judged(input, now)
+            case DraftGranted():
+                self._drafts.granted(input)
             case TranscriptProduced():
                 self._hearing.produced((input.item_id, input.content_index), input.transcript)
+                self._turns.words_changed(input.item_id, now)
             case TranscriptFailed():
-                if unheard := self._hearing.failed((input.item_id, input.content_index), input.fault):
-                    self._responses.transcript_failed(unheard.entry, unheard.fault)
+                self._unheard(self._hearing.failed((input.item_id, input.content_index), input.fault))
+                self._turns.words_changed(input.item_id, now)
             case ImageRead():
                 self._seeing.read((input.item_id, input.content_index), input.reading)
             case ImageUnread():
@@ -361,6 +371,10 @@ class Session:
         speaks = session is not None and plan.modality == "audio" and plan.voice != session.audio.output.voice
         if speaks and self._settings.voice_heard not in (None, plan.voice):
             raise voice_error()
+
+    def _unheard(self, unheard: Unheard | None) -> None:
+        if unheard is not None:
+            self._responses.transcript_failed(unheard.entry, unheard.fault)
 
     def _audio_produced(self, spoken: AudioProduced) -> None:
         response = self._responses.find(spoken.response_id)

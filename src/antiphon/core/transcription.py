@@ -1,11 +1,17 @@
 """The transcriptions under way: what the recogniser is told, and what the client is told of what it says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.core.effects import Effects
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
-from antiphon.core.outputs import EndTranscription, FeedTranscription, StartTranscription, StopTranscription
+from antiphon.core.outputs import (
+    AskHypothesis,
+    EndTranscription,
+    FeedTranscription,
+    StartTranscription,
+    StopTranscription,
+)
 from antiphon.protocol.base import UNSET
 from antiphon.protocol.server_events import (
     ConversationItemInputAudioTranscriptionCompleted,
@@ -23,7 +29,7 @@ from antiphon.protocol.session_config import InputTranscription
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.speech import SttOptions, Transcript
 
-__all__ = ["Place", "Transcriptions", "Wanted", "options_for"]
+__all__ = ["Place", "Transcriptions", "Wanted", "Words", "options_for"]
 
 Place = tuple[str, int]
 """Item id and content index."""
@@ -47,9 +53,30 @@ class Wanted:
     partials: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is known of an utterance's words."""
+
+    text: str
+    covers_samples: int
+    """How much of it they are the words of, from its beginning."""
+    thorough: bool
+    """They are its words, if no more is said."""
+
+
 @dataclass(slots=True)
 class _Running:
     wanted: Wanted
+    held: bool = False
+    """Nobody knows of the utterance, and perhaps nobody ever will."""
+    said: Transcript | None = None
+    """The newest that the recogniser said."""
+    asked: bool = False
+    """It was asked for a hypothesis and has not answered, and nobody has spoken since."""
+    voiced_samples: int | None = None
+    """Of an utterance that has ended: a thorough hypothesis that covers so much has all its words."""
+    over: bool = False
+    """Its last word is known, or that there is none: it stays until somebody asks what it was."""
     shown: str = ""
     """What the deltas so far say."""
     fed_bytes: int = 0
@@ -86,15 +113,15 @@ class Transcriptions:
 
     @property
     def deadline(self) -> float | None:
-        return min((run.deadline for run in self._running.values() if run.deadline is not None), default=None)
+        return min((run.deadline for run in self._running.values() if run.deadline and not run.over), default=None)
 
     @property
     def waiting_bytes(self) -> int:
         """Audio that was given to the recogniser and is not transcribed yet."""
-        return sum(run.fed_bytes for run in self._running.values())
+        return sum(run.fed_bytes for run in self._running.values() if not run.over)
 
     def overdue(self, now: float) -> list[Place]:
-        return [place for place, run in self._running.items() if run.deadline is not None and run.deadline <= now]
+        return [place for place, run in self._running.items() if run.deadline and not run.over and run.deadline <= now]
 
     def begun(self, place: Place) -> bool:
         return place in self._running
@@ -104,15 +131,50 @@ class Transcriptions:
         run = self._running.get(place)
         return run is not None and not run.broken
 
-    def begin(self, place: Place, wanted: Wanted) -> None:
+    def words(self, place: Place) -> Words | None:
+        """The newest hypothesis, else what is certain already; None where nothing is known."""
+        run = self._running.get(place)
+        if run is None or run.said is None:
+            return None
+        said = run.said
+        covers = run.fed_bytes // 2 if said.is_final else round(said.audio_s * INPUT_HZ)
+        return Words(said.hypothesis or said.text, covers, said.thorough or said.is_final)
+
+    def is_over(self, place: Place) -> bool:
+        """Whether nothing more will be known of one that was heard out."""
+        run = self._running.get(place)
+        return run is None or run.over
+
+    def ask(self, place: Place) -> None:
+        """Have the recogniser say what it has heard; once, until it answers or somebody speaks on."""
+        run = self._running.get(place)
+        if run is None or run.broken or run.asked or run.deadline is not None:
+            return
+        run.asked = True
+        self._effects.order(AskHypothesis(*place))
+
+    def spoke_on(self, place: Place) -> None:
+        if (run := self._running.get(place)) is not None:
+            run.asked = False
+
+    def announce(self, place: Place) -> None:
+        """From now on the client is told of it; what is known already comes at once."""
+        run = self._running.get(place)
+        if run is None or not run.held:
+            return
+        run.held = False
+        if run.wanted.announced and run.said is not None and not run.said.is_final:
+            self._show(place, run, run.said)
+
+    def begin(self, place: Place, wanted: Wanted, *, held: bool = False) -> None:
         """Begin one whose audio is still coming."""
-        self._running[place] = _Running(wanted)
+        self._running[place] = _Running(wanted, held)
         self._effects.order(StartTranscription(*place, options_for(wanted)))
 
     def feed(self, place: Place, pcm: bytes) -> None:
         """More audio; where somebody speaks for ever, what is left at the end is heard as a whole."""
         run = self._running[place]
-        if run.broken:
+        if run.broken or run.deadline is not None or run.over:
             return
         run.fed_bytes += len(pcm)
         if run.fed_bytes > self._limits.audio_bytes:
@@ -121,24 +183,62 @@ class Transcriptions:
         else:
             self._effects.order(FeedTranscription(*place, pcm))
 
-    def finish(self, place: Place, pcm: bytes, wanted: Wanted, now: float) -> None:
-        """All its audio is there, ``pcm``: end the one that was begun, or transcribe the whole."""
+    def hear_out(self, place: Place, pcm: bytes, now: float) -> None:
+        """All its audio is there, ``pcm``, and nobody knows yet whether it will be an item: find out what was said."""
+        if (run := self._running.get(place)) is not None and run.deadline is None and not run.over:
+            self._end(place, run, pcm, now)
+
+    def finish(
+        self, place: Place, pcm: bytes, wanted: Wanted, now: float, *, voiced_samples: int | None = None
+    ) -> Transcript | None:
+        """All its audio is there, ``pcm``: end the one that was begun, or transcribe the whole.
+
+        ``voiced_samples``: how much of it is more than silence, where that is certain. Returns its transcript where it
+        is known already.
+        """
         run = self._running.get(place)
-        if run is None or run.broken:
-            shown = run.shown if run else ""
-            self.begin(place, run.wanted if run else wanted)
+        if run is None:
+            self.begin(place, wanted)
             run = self._running[place]
-            run.shown = shown
             self.feed(place, pcm)
-        elif not run.wanted.announced:
+        self.announce(place)
+        if not run.wanted.announced:
             run.wanted = wanted  # its events may have been asked for while somebody spoke
         run.item_bytes = len(pcm)
+        run.voiced_samples = voiced_samples
+        if (known := self._known(run)) is not None:
+            return self._close(place, run, known)
+        if run.deadline is None:
+            self._end(place, run, pcm, now)
+        return None
+
+    def _end(self, place: Place, run: _Running, pcm: bytes, now: float) -> None:
+        if run.broken:
+            run.broken = run.over = run.asked = False
+            run.said, run.fed_bytes = None, 0
+            self._effects.order(StartTranscription(*place, options_for(run.wanted)))
+            self.feed(place, pcm)
         run.deadline = now + self._limits.transcription_deadline_s + run.fed_bytes / _BYTES_PER_S
         self._effects.order(EndTranscription(*place))
 
+    def _known(self, run: _Running) -> Transcript | None:
+        """The transcript, where its final one came before the utterance was an item, or a hypothesis is as good."""
+        said = run.said
+        if said is None or said.is_final:
+            return said
+        if not said.thorough or run.voiced_samples is None or said.audio_s * INPUT_HZ < run.voiced_samples:
+            return None
+        return replace(said, text=said.hypothesis, is_final=True)
+
+    def _close(self, place: Place, run: _Running, final: Transcript) -> Transcript:
+        if run.wanted.announced:
+            self._show(place, run, final)
+        self.stop(place)
+        return final
+
     def stop(self, place: Place) -> None:
         run = self._running.pop(place, None)
-        if run is not None and not run.broken:
+        if run is not None and not run.broken and not run.over:
             self._effects.order(StopTranscription(*place))
 
     def stop_item(self, item_id: str) -> None:
@@ -151,27 +251,38 @@ class Transcriptions:
 
     # --- what it says ----------------------------------------------------------------------------------------------
 
-    def heard(self, place: Place, transcript: Transcript) -> bool:
-        """Emit what is new. True once the transcript is final; a transcription that nobody waits for is dropped."""
+    def heard(self, place: Place, transcript: Transcript) -> Transcript | None:
+        """Emit what is new. The transcript once it is final; a transcription that nobody waits for is dropped."""
         run = self._running.get(place)
-        if run is None or run.broken:
-            return False
+        if run is None or run.broken or run.over:
+            return None
         if transcript.is_final and run.deadline is None:
             run.broken = True
-            return False
+            return None
+        run.said = transcript
+        run.asked &= not transcript.thorough
+        if transcript.is_final:
+            run.over = True
+        if run.held:
+            return None
+        final = self._known(run) if run.deadline is not None else None
+        if final is not None:
+            return self._close(place, run, final)
         if run.wanted.announced:
             self._show(place, run, transcript)
-        if transcript.is_final:
-            del self._running[place]
-        return transcript.is_final
+        return None
 
     def failed(self, place: Place, fault: EngineFault) -> bool:
         """Emit the failure. True where it is final and somebody waited."""
         run = self._running.get(place)
-        if run is None:
+        if run is None or run.over:
             return False
         if run.deadline is None:
             run.broken = True
+            return False
+        if run.held:
+            run.broken = run.over = True
+            run.deadline = None
             return False
         del self._running[place]
         self.show_failure(place, fault, run.wanted)
@@ -179,7 +290,13 @@ class Transcriptions:
 
     def abandon(self, place: Place, fault: EngineFault) -> None:
         """Stop one for good, and say why."""
-        wanted = self._running[place].wanted
+        run = self._running[place]
+        wanted = run.wanted
+        if run.held:
+            self._effects.order(StopTranscription(*place))
+            run.broken = run.over = True
+            run.deadline = None
+            return
         self.stop(place)
         self.show_failure(place, fault, wanted)
 

@@ -1,12 +1,14 @@
 """The user's turns: input audio, who speaks when, and the commit that makes a turn an item."""
 
 from antiphon.audio.pcm import samples_to_ms
+from antiphon.core.config import TurnPolicy
 from antiphon.core.conversation import Conversation, Entry
+from antiphon.core.drafts import Drafts
 from antiphon.core.effects import Effects
 from antiphon.core.hearing import Hearing
 from antiphon.core.idle import IdleTimer
 from antiphon.core.input_buffer import InputBuffer
-from antiphon.core.inputs import INPUT_HZ, SpeechProbability
+from antiphon.core.inputs import INPUT_HZ, SpeechProbability, TurnJudged
 from antiphon.core.items import Items
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import TurnClosed
@@ -39,6 +41,8 @@ class UserTurns:
         idle: IdleTimer,
         settings: Settings,
         limits: Limits,
+        drafts: Drafts,
+        policy: TurnPolicy,
     ) -> None:
         self._effects = effects
         self._conversation = conversation
@@ -47,6 +51,8 @@ class UserTurns:
         self._responses = responses
         self._idle = idle
         self._settings = settings
+        self._drafts = drafts
+        self._policy = policy
         self._buffer = InputBuffer(settings.input.turn_detection, limits)
 
     @property
@@ -81,6 +87,12 @@ class UserTurns:
     def hear(self, window: SpeechProbability, now: float) -> None:
         for event in self._buffer.hear(window.first_sample, window.window_samples, window.value, window.level_dbfs):
             self._turn_event(event, now)
+
+    def judged(self, fact: TurnJudged, now: float) -> None:
+        """The judge's word on a pause; it counts only in that pause."""
+
+    def words_changed(self, item_id: str, now: float) -> None:
+        """More is known of the words of an item or an utterance, or it is known that there will be none."""
 
     def clear(self) -> None:
         if self._buffer.utterance is not None:
