@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from antiphon.engines.base import CallContext
+from antiphon.engines.base import CallContext, Draft
 from antiphon.engines.errors import EngineError
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, Delay, Finish, LlmScript, ScriptedLlm
@@ -251,3 +251,41 @@ def test_concurrent_generations_are_counted() -> None:
 
     run_virtual(main())
     assert (llm.started, llm.finished, llm.most_running, llm.running) == (2, 2, 2, 0)
+
+
+def test_a_draft_is_noted_with_what_was_taken_of_it_before_it_was_adopted() -> None:
+    llm = ScriptedLlm(["a b c", "d e f", "g h"])
+
+    async def main() -> None:
+        adopted, dropped = Draft(), Draft()
+        async with aclosing(llm.generate(ask("x"), context=CallContext("s", draft=adopted))) as chunks:
+            await anext(chunks)
+            await anext(chunks)
+            adopted.adopted = True
+            assert [chunk async for chunk in chunks] == [
+                TextChunk("c"),
+                GenerationFinished("stop", TokenUsage(1, 0, 3)),
+            ]
+        async with aclosing(llm.generate(ask("x"), context=CallContext("s", draft=dropped))) as chunks:
+            await anext(chunks)
+        await generate(llm, ask("x"))
+
+    run_virtual(main())
+    first, second = llm.drafts
+    assert (first.chunks, first.chunks_before_adoption, first.ended) == (4, 2, True)
+    assert (second.chunks, second.chunks_before_adoption, second.ended) == (1, None, False)
+    assert (llm.finished, llm.stopped, llm.running) == (2, 1, 0)
+
+
+def test_prefills_take_the_time_they_are_told_and_are_counted_while_under_way() -> None:
+    llm = ScriptedLlm(prefill_delay_s=1.0)
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await llm.prefill(ask("soon"), context=CONTEXT)
+        assert llm.prefilling == 0
+        await llm.prefill(ask("sooner"), context=CONTEXT)
+
+    run_virtual(main())
+    assert (len(llm.prefills), llm.prefilling, llm.most_prefilling) == (2, 0, 1)

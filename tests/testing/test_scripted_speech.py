@@ -116,6 +116,73 @@ def test_a_transcription_fails_as_its_prompt_says(prompt: str, error: type[Excep
         hear(SECOND, prompt=prompt)
 
 
+MARK = b""
+QUIET = silence(1000, sample_rate_hz=16_000)
+
+
+def asked(stt: ScriptedStt, audio: Sequence[bytes], *, partials: bool = False) -> list[tuple[str, str, float, bool]]:
+    transcripts = run_virtual(transcribe(stt, audio, SttOptions(partials=partials)))
+    return [(one.text, one.hypothesis, one.audio_s, one.thorough) for one in transcripts]
+
+
+@pytest.mark.parametrize(
+    ("stt", "audio", "partials", "transcripts"),
+    [
+        (
+            ScriptedStt(),
+            [SECOND, MARK, SECOND],
+            False,
+            [("", "I heard 1000 milliseconds.", 1.0, True), ("I heard 2000 milliseconds.", "", 0.0, False)],
+        ),
+        (
+            ScriptedStt(),
+            [SECOND, QUIET, MARK, QUIET],
+            False,
+            [("", "I heard 1000 milliseconds.", 2.0, True), ("I heard 1000 milliseconds.", "", 0.0, False)],
+        ),
+        (
+            ScriptedStt(["one two three four five"], partial_every_ms=600),
+            [SECOND, MARK, SECOND],
+            True,
+            [
+                ("one", "one two", 1.0, False),
+                ("one", "one two three four five", 1.0, True),
+                ("one two", "one two three", 2.0, False),
+                ("one two three", "one two three four", 2.0, False),
+                ("one two three four five", "", 0.0, False),
+            ],
+        ),
+        (
+            ScriptedStt(["one two"], hypotheses=lambda call, mark: ["one", None, "one two"][mark]),
+            [SECOND, MARK, SECOND, MARK, MARK],
+            False,
+            [("", "one", 1.0, True), ("", "one two", 2.0, True), ("one two", "", 0.0, False)],
+        ),
+        (ScriptedStt([[Transcript("one", is_final=True)]]), [SECOND, MARK], False, [("one", "", 0.0, False)]),
+    ],
+)
+def test_a_mark_is_answered_with_a_thorough_hypothesis(
+    stt: ScriptedStt, audio: Sequence[bytes], partials: bool, transcripts: list[tuple[str, str, float, bool]]
+) -> None:
+    assert asked(stt, audio, partials=partials) == transcripts
+
+
+@pytest.mark.parametrize(("after", "ends_s"), [(QUIET, 3.0), (SECOND, 5.0)])
+def test_the_final_takes_no_time_of_its_own_where_nothing_audible_followed_the_answer(
+    after: bytes, ends_s: float
+) -> None:
+    stt = ScriptedStt(delay_s=2.0, hypothesis_delay_s=3.0)
+
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        chunks = _each([SECOND, MARK, after])
+        async with aclosing(stt.transcribe(chunks, context=CONTEXT, options=SttOptions())) as transcripts:
+            return [loop.time() async for _ in transcripts]
+
+    assert run_virtual(main()) == [3.0, ends_s]
+    assert list(stt.marks) == [("item_1", 1000)]
+
+
 def test_half_a_sample_is_bad_input() -> None:
     with pytest.raises(EngineError) as caught:
         hear(b"\0\0\0")
@@ -127,7 +194,7 @@ def test_scripts_are_played_in_their_order_and_the_last_one_repeats() -> None:
 
     async def main() -> list[tuple[str, float]]:
         loop = asyncio.get_running_loop()
-        return [((await transcribe(stt, [b""], SttOptions()))[0].text, loop.time()) for _ in range(3)]
+        return [((await transcribe(stt, [], SttOptions()))[0].text, loop.time()) for _ in range(3)]
 
     assert run_virtual(main()) == [("one", 1.0), ("two", 4.0), ("two", 7.0)]
     assert list(stt.heard) == [b"", b"", b""]
@@ -236,6 +303,12 @@ def test_judgements_are_given_in_their_order_and_then_by_the_text() -> None:
 
     assert run_virtual(main()) == (0.25, 0.9, 0.1)
     assert list(judge.judged) == ["a,", "b,", "c.", "d,", "e,"]
+
+
+def test_the_judge_notes_how_much_audio_it_was_given() -> None:
+    judge = ScriptedTurnJudge()
+    run_virtual(judge.judge(np.zeros(24_000, np.float32), text="Yes.", context=CONTEXT))
+    assert list(judge.judged_ms) == [1500]
 
 
 def test_there_is_one_engine_of_each_kind_and_none_is_registered() -> None:

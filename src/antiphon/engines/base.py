@@ -140,9 +140,10 @@ class SpeechToText(Engine, Protocol):
     ) -> AsyncGenerator[Transcript, None]:
         """``audio``: s16le mono chunks of any size, ending with the utterance. Yields partials, then one final.
 
-        An empty chunk marks a pause, or that somebody wants to know now: an engine that can answers with a transcript
-        that is not final, whose ``hypothesis`` is thorough; where the utterance ends without more audio than what is
-        silent, that may also be its final one. Others take no notice.
+        An empty chunk marks a pause, or that somebody wants to know now. An engine that can answers, whether or not
+        partials are wanted, with a transcript that is not final and whose ``hypothesis`` is thorough: the final
+        transcript, if nothing but silence follows. Marks that come while it works on one may be answered together.
+        Others take no notice: a mark is no audio and changes nothing in the final transcript.
         """
 
 
@@ -151,7 +152,10 @@ class LanguageModel(Engine, Protocol):
     def capabilities(self) -> LlmCapabilities: ...
 
     def generate(self, request: LlmRequest, *, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
-        """Yields text and tool-call pieces, then one ``GenerationFinished``."""
+        """Yields text and tool-call pieces, then one ``GenerationFinished``.
+
+        A call that is a draft gives the same; an engine that computes on this machine lets others go before it.
+        """
 
     async def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text: exact where the engine has a tokenizer, else an estimate (about 4 bytes a token)."""
@@ -161,7 +165,11 @@ class LanguageModel(Engine, Protocol):
 class Prefills(Protocol):
     """A language model that can read a prompt ahead of the generation that will use it."""
 
-    async def prefill(self, request: LlmRequest, *, context: CallContext) -> None: ...
+    async def prefill(self, request: LlmRequest, *, context: CallContext) -> None:
+        """Read the prompt as far as it is known: its last message may go on, or change in its last words.
+
+        It gives way to every other call at once, and may end without having read anything.
+        """
 
 
 class TextToSpeech(Engine, Protocol):

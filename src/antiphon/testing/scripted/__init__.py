@@ -22,7 +22,8 @@ performed:
   where the assistant spoke in between. A forced tool choice calls that tool, by the user's ``call`` step if there is
   one for it. Without tools allowed a text with ``call`` is echoed.
 - *Speech to text*: steered by the transcription prompt: what the steps say is one transcript, stable from step to step
-  (``call`` and ``finish`` do nothing). Else a tone is "I heard N milliseconds." and silence is the empty transcript.
+  (``call`` and ``finish`` do nothing). Else a tone is "I heard N milliseconds." (up to its end), silence the empty
+  transcript. A mark is answered with all the words at once, if there are only words.
 - *Text to speech*: a clause that holds "speech fails here" fails, "speech hangs here" hangs. Else a tone.
 - *Turn judge*: a text that ends with ``...``, a comma or "and" is not complete.
 - *Image reader*: there is no text, and the colour is grey.
@@ -33,7 +34,7 @@ performed:
 from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
 from antiphon.testing.scripted.images import ScriptedImageReader
-from antiphon.testing.scripted.llm import LlmScript, LlmStep, ScriptedLlm
+from antiphon.testing.scripted.llm import LlmScript, LlmStep, ScriptedDraft, ScriptedLlm
 from antiphon.testing.scripted.speech import (
     ScriptedNoiseReducer,
     ScriptedStt,
@@ -52,6 +53,7 @@ __all__ = [
     "Hang",
     "LlmScript",
     "LlmStep",
+    "ScriptedDraft",
     "ScriptedImageReader",
     "ScriptedLlm",
     "ScriptedNoiseReducer",

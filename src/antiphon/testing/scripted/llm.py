@@ -4,8 +4,10 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 
-from antiphon.engines.base import CallContext
+from antiphon.engines.base import CallContext, Draft
 from antiphon.engines.errors import EngineError
 from antiphon.testing.scripted.steps import Call, Finish, Say, ScriptedEngine, Step, Trouble, read_steps, undergo
 from antiphon.vocabulary.errors import EngineErrorKind
@@ -29,7 +31,7 @@ from antiphon.vocabulary.llm import (
     UserMessage,
 )
 
-__all__ = ["LlmScript", "LlmStep", "ScriptedLlm"]
+__all__ = ["LlmScript", "LlmStep", "ScriptedDraft", "ScriptedLlm"]
 
 LlmStep = LlmChunk | Finish | Trouble
 LlmScript = str | Sequence[LlmStep]
@@ -40,12 +42,31 @@ _KEPT = 32
 _STEERED = re.compile(r"^\s*scripted:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
+@dataclass(slots=True)
+class ScriptedDraft:
+    """What became of one call that was a draft."""
+
+    request: LlmRequest
+    draft: Draft
+    chunks: int = 0
+    """Taken by its consumer."""
+    chunks_before_adoption: int | None = None
+    """How many of them it had taken when it was first asked for more as an adopted one; None: it never was."""
+    ended: bool = False
+    """All its chunks were taken."""
+
+    def look(self) -> None:
+        if self.draft.adopted and self.chunks_before_adoption is None:
+            self.chunks_before_adoption = self.chunks
+
+
 class ScriptedLlm(ScriptedEngine):
     """Plays one script for each generation; a word is a token.
 
     ``scripts``: taken one by one, or asked with each request. After the last one (or without any) the model is steered
     by the request, see ``antiphon.testing.scripted``. A prompt of more than ``capabilities.context_tokens`` words
-    overflows; ``max_output_tokens`` ends a generation as ``length``. ``delay_s`` is the time to the first chunk.
+    overflows; ``max_output_tokens`` ends a generation as ``length``. ``delay_s`` is the time to the first chunk,
+    ``prefill_delay_s`` that of a prefill. A draft is played as any other call is, and noted.
     """
 
     def __init__(
@@ -54,18 +75,42 @@ class ScriptedLlm(ScriptedEngine):
         *,
         capabilities: LlmCapabilities | None = None,
         delay_s: float = 0.0,
+        prefill_delay_s: float = 0.0,
     ) -> None:
         super().__init__("llm")
         self.capabilities = capabilities or LlmCapabilities(images=True, context_tokens=8192)
         self.delay_s = delay_s
+        self.prefill_delay_s = prefill_delay_s
         self.requests: deque[LlmRequest] = deque(maxlen=_KEPT)
         """What was asked, the newest 32."""
         self.contexts: deque[CallContext] = deque(maxlen=_KEPT)
+        self.drafts: deque[ScriptedDraft] = deque(maxlen=_KEPT)
+        """The calls that were drafts."""
         self.prefills: deque[LlmRequest] = deque(maxlen=_KEPT)
+        self.prefilling = 0
+        """Prefills under way."""
+        self.most_prefilling = 0
         self._ask = scripts if callable(scripts) else None
         self._left = iter(() if callable(scripts) else scripts)
 
-    async def generate(self, request: LlmRequest, *, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
+    def generate(self, request: LlmRequest, *, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
+        chunks = self._generate(request, context)
+        return chunks if context.draft is None else self._watched(chunks, request, context.draft)
+
+    async def _watched(
+        self, chunks: AsyncGenerator[LlmChunk, None], request: LlmRequest, draft: Draft
+    ) -> AsyncGenerator[LlmChunk, None]:
+        noted = ScriptedDraft(request, draft)
+        self.drafts.append(noted)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                noted.look()
+                noted.chunks += 1
+                yield chunk
+            noted.look()
+        noted.ended = True
+
+    async def _generate(self, request: LlmRequest, context: CallContext) -> AsyncGenerator[LlmChunk, None]:
         self.requests.append(request)
         self.contexts.append(context)
         with self.counted():
@@ -93,6 +138,13 @@ class ScriptedLlm(ScriptedEngine):
 
     async def prefill(self, request: LlmRequest, *, context: CallContext) -> None:
         self.prefills.append(request)
+        self.prefilling += 1
+        self.most_prefilling = max(self.most_prefilling, self.prefilling)
+        try:
+            if self.prefill_delay_s:
+                await asyncio.sleep(self.prefill_delay_s)
+        finally:
+            self.prefilling -= 1
 
     def _script(self, request: LlmRequest) -> Iterator[LlmStep]:
         script = self._ask(request) if self._ask else next(self._left, None)

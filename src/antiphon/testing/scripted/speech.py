@@ -104,7 +104,13 @@ class ScriptedStt(ScriptedEngine):
 
     ``scripts``: one after the other, the last one again and again; or asked with the index of the call. Without scripts
     the transcript is steered by ``options.prompt``, see ``antiphon.testing.scripted``. Where partials are wanted one
-    more word of a text is stable after every ``partial_every_ms`` of audio. ``delay_s`` passes before the final.
+    more word of a text is stable after every ``partial_every_ms`` of audio; its hypothesis holds one word more.
+    ``delay_s`` passes before the final.
+
+    A mark is answered with a thorough hypothesis: what ``hypotheses(call, mark)`` says (None: no answer), both counted
+    from 0; without it what the final transcript would be, if the script is a text or there is none. Before it passes
+    ``hypothesis_delay_s`` (None: ``delay_s``), in which no audio is taken. A final that would only confirm the last
+    answer, as nothing audible came since, takes no time of its own.
     """
 
     def __init__(
@@ -114,13 +120,19 @@ class ScriptedStt(ScriptedEngine):
         sample_rate_hz: int = 16_000,
         delay_s: float = 0.0,
         partial_every_ms: int = 400,
+        hypotheses: Callable[[int, int], str | None] | None = None,
+        hypothesis_delay_s: float | None = None,
     ) -> None:
         super().__init__("stt")
         self.sample_rate_hz = sample_rate_hz
         self.delay_s = delay_s
         self.partial_every_ms = partial_every_ms
+        self.hypotheses = hypotheses
+        self.hypothesis_delay_s = hypothesis_delay_s
         self.heard: deque[bytes] = deque(maxlen=_KEPT)
         """The audio of each call that was heard to its end, the newest 32."""
+        self.marks: deque[tuple[str, int]] = deque(maxlen=_KEPT)
+        """Where pauses were marked: the item, and how many milliseconds of its audio came before; the newest 32."""
         self._scripts = scripts
 
     async def transcribe(
@@ -130,20 +142,46 @@ class ScriptedStt(ScriptedEngine):
             script = self._script(call, options)
             words = re.findall(r"\S+", script) if isinstance(script, str) and options.partials else []
             pcm = bytearray()
-            stable = 0
+            stable = marks = 0
+            answered_bytes = -1
             async for chunk in audio:
+                if not chunk:
+                    self.marks.append((context.item_id, self._ms(pcm)))
+                    answer = self._answer(call, marks, script, pcm)
+                    marks += 1
+                    if answer is not None:
+                        await self._think()
+                        answered_bytes = len(pcm)
+                        yield self._hypothesis(words[:stable], answer, pcm, thorough=True)
+                    continue
                 pcm += chunk
                 due = min(self._ms(pcm) // self.partial_every_ms, len(words) - 1)
                 while stable < due:
                     stable += 1
-                    yield Transcript(" ".join(words[:stable]), is_final=False)
+                    yield self._hypothesis(words[:stable], " ".join(words[: stable + 1]), pcm)
             if len(pcm) % 2:
                 raise EngineError(EngineErrorKind.BAD_INPUT, "the audio ends with half a sample")
             self.heard.append(bytes(pcm))
-            if self.delay_s:
+            if self.delay_s and _audible_bytes(pcm) > answered_bytes:
                 await asyncio.sleep(self.delay_s)
             async for transcript in _played(self._default(pcm) if script is None else script):
                 yield transcript
+
+    def _answer(self, call: int, mark: int, script: SttScript | None, pcm: bytearray) -> str | None:
+        if self.hypotheses is not None:
+            return self.hypotheses(call, mark)
+        if script is None:
+            return self._default(pcm)
+        return script if isinstance(script, str) else None
+
+    async def _think(self) -> None:
+        delay_s = self.delay_s if self.hypothesis_delay_s is None else self.hypothesis_delay_s
+        if delay_s:
+            await asyncio.sleep(delay_s)
+
+    def _hypothesis(self, stable: Sequence[str], text: str, pcm: bytearray, *, thorough: bool = False) -> Transcript:
+        audio_s = len(pcm) // 2 / self.sample_rate_hz
+        return Transcript(" ".join(stable), is_final=False, hypothesis=text, audio_s=audio_s, thorough=thorough)
 
     def _script(self, call: int, options: SttOptions) -> SttScript | None:
         if callable(self._scripts):
@@ -158,11 +196,18 @@ class ScriptedStt(ScriptedEngine):
         return list(_transcripts(steps, partials=options.partials))
 
     def _default(self, pcm: bytearray) -> str:
-        loudest = np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)).max(initial=0)
-        return f"I heard {self._ms(pcm)} milliseconds." if loudest > _AUDIBLE_RMS * 32768 else ""
+        """Silence at the end adds nothing to it, as it adds no words for a recogniser."""
+        audible_ms = _audible_bytes(pcm) // 2 * 1000 // self.sample_rate_hz
+        return f"I heard {-(-audible_ms // 10) * 10} milliseconds." if audible_ms else ""
 
     def _ms(self, pcm: bytearray) -> int:
         return len(pcm) // 2 * 1000 // self.sample_rate_hz
+
+
+def _audible_bytes(pcm: bytearray) -> int:
+    """How far what is audible reaches."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, "<i2", len(pcm) // 2).astype(np.int32)) > _AUDIBLE_RMS * 32768)
+    return 2 * (int(loud[-1]) + 1) if len(loud) else 0
 
 
 def _transcripts(steps: Iterable[Step], *, partials: bool) -> Iterator[SttStep]:
@@ -266,11 +311,14 @@ class ScriptedTurnJudge(ScriptedEngine):
         self.delay_s = delay_s
         self.judged: deque[str] = deque(maxlen=_KEPT)
         """The texts that were judged, the newest 32."""
+        self.judged_ms: deque[int] = deque(maxlen=_KEPT)
+        """How much audio was given with each of them."""
         self._left = iter(scripts)
 
     async def judge(self, samples: Samples, *, text: str, context: CallContext) -> float:
         with self.counted():
             self.judged.append(text)
+            self.judged_ms.append(len(samples) * 1000 // self.sample_rate_hz)
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             entry = next(self._left, None)
