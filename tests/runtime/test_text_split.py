@@ -57,11 +57,43 @@ def test_later_clauses_grow_to_sentences() -> None:
     )
     assert first == "Yes."
     assert rest == [
-        " The first of these comes quite early, because it is needed.",
-        " This one, though, which is the second, is much longer than the first one, and so it runs on,",
-        " with commas, for quite some time, until its end.",
+        " The first of these comes quite early,",
+        " because it is needed.",
+        " This one, though, which is the second, is much longer than the first one, and so it runs on, with commas,",
+        " for quite some time, until its end.",
         " And the third, as long as it stays below the limit, with all its commas, is whole.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("first_words", "first"),
+    [
+        (3, "The weather in Berlin"),
+        (5, "The weather in Berlin tomorrow"),
+        (9, "The weather in Berlin tomorrow afternoon is expected to be cloudy"),
+    ],
+)
+def test_the_first_clause_is_as_short_as_is_asked_for(first_words: int, first: str) -> None:
+    splitter = ClauseSplitter(first_words=first_words)
+    clause, *_ = splitter.push("The weather in Berlin tomorrow afternoon is expected to be cloudy all day")
+    assert clause.text == first
+
+
+PLAIN_WORDS = st.lists(st.sampled_from(["word"] * 12 + ["comma,", "stop.", "the", "25"]), min_size=1, max_size=150)
+
+
+@given(PLAIN_WORDS)
+@settings(deadline=None)
+def test_each_clause_is_written_before_the_speech_of_those_before_it_ends(words: list[str]) -> None:
+    """At the pace of the embedded model, 28 tokens a second, and of speech, 3.3 words a second."""
+    written_per_s, spoken_per_s, voice_s = 28 / 1.25, 3.3, 0.08
+    written_s = spoken_until_s = 0.0
+    for number, clause in enumerate(split(" ".join(words))):
+        count = len(clause.text.split())
+        written_s += count / written_per_s
+        starts_s = written_s + voice_s
+        assert not number or starts_s <= spoken_until_s, clause
+        spoken_until_s = max(spoken_until_s, starts_s) + (count + 1) / spoken_per_s
 
 
 @pytest.mark.parametrize(

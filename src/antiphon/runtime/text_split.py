@@ -1,32 +1,45 @@
 """Cutting a response into the clauses that are spoken one after another. Pure.
 
-The first clause is short, so that something is heard soon; later ones grow to whole sentences, which sound better.
+The first clause is short, so that something is heard soon; later ones grow to whole sentences, which sound better, but
+only as fast as the speech of the clauses before them covers the time in which they are written: no silence comes
+between two of them that is not a reader's pause.
+
 A cut is decided by the characters before it and at most one after it (two around a line break), never by how the text
 was chunked: the same text gives the same clauses however it arrives.
 """
 
 import re
+from typing import Final
 
 from antiphon.runtime.speakable import ENGLISH, LineKind, SpeakableState, Wording, line_kind, speakable
 from antiphon.vocabulary.speech import Clause
 
-__all__ = ["ClauseSplitter"]
+__all__ = ["FIRST_WORDS", "ClauseSplitter"]
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_FIRST_WORDS = 3
+FIRST_WORDS: Final = 8
+"""Here the first clause ends where nobody says otherwise, punctuation or not ..."""
+_CARE_WORDS = 3
+"""... or so many words later, where it would part an article from its noun or a number from its unit."""
+_COMMA_WORDS = 3
 """From here on the first clause may end at a comma."""
-_FORCED_WORDS = 8
-"""Here the first clause ends, punctuation or not ..."""
-_FORCED_WORDS_LIMIT = 11
-"""... or a little later, where eight words would part an article from its noun or a number from its unit."""
-_MINIMUM_CHARACTERS = (0, 45, 80, 100)
-"""From here on the n-th clause (the last number holds for all later ones) may end at a comma."""
+_PACE = 3
+"""A later clause ends, punctuation or not, at three times the words that were cut before it and one more (the pause).
+
+Speech has about 3.3 words a second, and a pause as long as one word at each end. A model that writes 1.25 tokens a word
+has so much written in time from about 13 tokens a second on, which is half of what the embedded one does on two cores;
+the other half is for the voice's own time and for whoever else uses the machine.
+"""
+_COMMA_CHARACTERS = (0, 45, 80, 100)
+"""From here on the n-th clause (the last number holds for all later ones) may end at a comma ..."""
+_COMMA_SHARE = 2 / 3
+"""... or at this share of the words at which it would end anyway."""
 _FORCED_CHARACTERS = 220
-"""Here a later clause ends at the next space."""
+"""Here a later clause ends at the next space, whatever was said before."""
 _SPAN_CHARACTERS = 160
 """So long a link or a piece of code is kept whole."""
 _LINE_BEGINNING_CHARACTERS = 80
@@ -66,9 +79,12 @@ _LEADS_ON = _words(
 class ClauseSplitter:
     """Cuts one response. The ``text`` of all clauses joined is the text pushed, character by character."""
 
-    def __init__(self, wording: Wording = ENGLISH) -> None:
+    def __init__(self, wording: Wording = ENGLISH, *, first_words: int = FIRST_WORDS) -> None:
+        """``first_words``: where the first clause ends, if it has no end of its own before."""
         self._state = SpeakableState(wording)
+        self._first_words = self._most_words = first_words
         self._spoken_clauses = 0
+        self._spoken_words = 0
         self._pending = ""
         self._line = ""
         """Beginning of the current line, cut or not."""
@@ -170,23 +186,21 @@ class ClauseSplitter:
         return name in _ABBREVIATIONS
 
     def _may_end_at_comma(self) -> bool:
+        words = _count_words(self._pending)
         if not self._spoken_clauses:
-            return self._words() >= _FIRST_WORDS
-        minimum = _MINIMUM_CHARACTERS[min(self._spoken_clauses, len(_MINIMUM_CHARACTERS) - 1)]
+            return words >= _COMMA_WORDS
+        minimum = _COMMA_CHARACTERS[min(self._spoken_clauses, len(_COMMA_CHARACTERS) - 1)]
         wide = len(_WIDE.findall(self._pending))
-        return len(self._pending.strip()) + wide >= minimum
+        return len(self._pending.strip()) + wide >= minimum or words >= _COMMA_SHARE * self._most_words
 
     def _must_end(self) -> bool:
-        if self._spoken_clauses:
-            return len(self._pending) >= _FORCED_CHARACTERS
-        words = self._words()
-        if words < _FORCED_WORDS:
+        if self._spoken_clauses and len(self._pending) >= _FORCED_CHARACTERS:
+            return True
+        words = _count_words(self._pending)
+        if words < self._most_words:
             return False
         last = self._pending.rsplit(maxsplit=1)[-1].strip(_OPENERS + _CLOSERS)
-        return words >= _FORCED_WORDS_LIMIT or not (last.lower() in _LEADS_ON or last[-1:].isdigit())
-
-    def _words(self) -> int:
-        return len(_WORD.findall(self._pending)) + len(_WIDE.findall(self._pending)) // 2
+        return words >= self._most_words + _CARE_WORDS or not (last.lower() in _LEADS_ON or last[-1:].isdigit())
 
     def _cut(self, end: int, *, forced: bool = False, spoken_tail: str = "") -> None:
         text = self._pending[:end]
@@ -198,4 +212,12 @@ class ClauseSplitter:
         if forced and spoken[-1:].isalnum():
             spoken += ","  # keeps the voice up
         self._spoken_clauses += bool(spoken)
+        self._spoken_words += _count_words(spoken)
+        if self._spoken_clauses:
+            self._most_words = max(self._first_words, _PACE * (self._spoken_words + 1))
         self._cut_clauses.append(Clause(text, spoken))
+
+
+def _count_words(text: str) -> int:
+    """Two ideographs or kana are as long as a word."""
+    return len(_WORD.findall(text)) + len(_WIDE.findall(text)) // 2
