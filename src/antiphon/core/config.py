@@ -61,6 +61,8 @@ class TurnPolicy:
     prefills: bool = False
     """Whether the language model can read a prompt ahead."""
     barge_in: BargeIn = "auto"
+    barge_in_ms: int = 400
+    """With considerate barge-in: how long speech interrupts by its length alone."""
     echo_grace_ms: int = 500
     """On a call: how long after the first sound ever played speech is not taken to be the user's without its words."""
 

@@ -52,6 +52,8 @@ class EngineInfo:
     """Version of the engine's model or library, for the banner and ``/readyz``."""
     residual_ms: int = 700
     """How long computation may go on after a stream was closed."""
+    computes_here: bool = True
+    """Whether it takes the cores of this machine, and not those of another."""
 
 
 @dataclass(slots=True)

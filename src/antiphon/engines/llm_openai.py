@@ -23,6 +23,7 @@ from antiphon.engines.openai_http import (
 )
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import LlmCapabilities, LlmChunk, LlmRequest
+from antiphon.web.hosts import is_loopback
 
 __all__ = ["OpenAiLlm", "OpenAiLlmOptions", "create"]
 
@@ -66,7 +67,9 @@ class OpenAiLlm:
         self._client = open_client(options, transport=transport)
         self._fixed = _fixed_fields(options)
         self._limit_name = options.max_tokens_name or _limit_name(options.base_url)
-        self.info = EngineInfo("openai", options.model, _RESIDUAL_MS)
+        self.info = EngineInfo(
+            "openai", options.model, _RESIDUAL_MS, computes_here=is_loopback(self._client.base_url.host)
+        )
         self.capabilities = LlmCapabilities(
             images=options.images, tools=options.tools, context_tokens=options.context_tokens
         )

@@ -23,6 +23,7 @@ from antiphon.engines.openai_http import (
     translate_errors,
 )
 from antiphon.vocabulary.speech import SttOptions, SttUsage, Transcript, WordLogprob
+from antiphon.web.hosts import is_loopback
 
 __all__ = ["OpenAiStt", "OpenAiSttOptions", "create"]
 
@@ -108,7 +109,9 @@ class OpenAiStt:
     def __init__(self, options: OpenAiSttOptions, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._options = options
         self._client = open_client(options, transport=transport)
-        self.info = EngineInfo("openai", options.model, _RESIDUAL_MS)
+        self.info = EngineInfo(
+            "openai", options.model, _RESIDUAL_MS, computes_here=is_loopback(self._client.base_url.host)
+        )
 
     async def warm_up(self) -> None:
         await probe(self._client, _NAME)

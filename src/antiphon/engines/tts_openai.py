@@ -24,6 +24,7 @@ from antiphon.engines.openai_http import (
 )
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.speech import Clause, SpokenAudio
+from antiphon.web.hosts import is_loopback
 
 __all__ = ["OpenAiTts", "OpenAiTtsOptions", "create"]
 
@@ -64,7 +65,9 @@ class OpenAiTts:
         self._voices = _voice_table(options.voices)
         self._client = open_client(options, transport=transport)
         self.sample_rate_hz = options.sample_rate_hz
-        self.info = EngineInfo("openai", options.model, _RESIDUAL_MS)
+        self.info = EngineInfo(
+            "openai", options.model, _RESIDUAL_MS, computes_here=is_loopback(self._client.base_url.host)
+        )
 
     @property
     def voices(self) -> tuple[str, ...]:

@@ -1,26 +1,44 @@
-"""All that the engines do for one session: its transcriptions, images and responses, the measuring of its items."""
+"""All that the engines do for one session: its transcriptions, images, judgements, drafts and responses, the measuring
+of its items."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeAlias, assert_never
 
-from antiphon.core.inputs import ImageRead, ImageUnread, ItemMeasured, TranscriptFailed, TranscriptProduced
+from antiphon.core.inputs import (
+    DraftGranted,
+    ImageRead,
+    ImageUnread,
+    ItemMeasured,
+    TranscriptFailed,
+    TranscriptProduced,
+    TurnJudged,
+)
 from antiphon.core.outputs import (
+    AdoptDraft,
+    AskHypothesis,
+    DiscardDraft,
+    EndDraft,
     EndTranscription,
     FeedTranscription,
+    JudgeTurn,
     MeasureItem,
+    PrefillPrompt,
     ReadImage,
+    SeekDraft,
     StartResponse,
     StartTranscription,
     StopReading,
     StopResponse,
     StopTranscription,
 )
+from antiphon.runtime.draft_places import DraftPlaces
 from antiphon.runtime.engines import Engines
+from antiphon.runtime.judging import Judging
 from antiphon.runtime.measuring import Measuring
+from antiphon.runtime.prefilling import Prefilling
+from antiphon.runtime.responding import Responding
 from antiphon.runtime.seeing import Seeing
-from antiphon.runtime.speaking import Fact, Speaking
+from antiphon.runtime.speaking import Fact
 from antiphon.runtime.transcribing import Spawn, Transcribing
 
 __all__ = ["EngineFact", "EngineOrder", "EngineWork"]
@@ -30,13 +48,22 @@ EngineOrder: TypeAlias = (
     | FeedTranscription
     | EndTranscription
     | StopTranscription
+    | AskHypothesis
+    | JudgeTurn
+    | SeekDraft
+    | EndDraft
+    | PrefillPrompt
     | ReadImage
     | StopReading
     | StartResponse
     | StopResponse
+    | AdoptDraft
+    | DiscardDraft
     | MeasureItem
 )
-EngineFact: TypeAlias = TranscriptProduced | TranscriptFailed | ImageRead | ImageUnread | ItemMeasured | Fact
+EngineFact: TypeAlias = (
+    TranscriptProduced | TranscriptFailed | TurnJudged | DraftGranted | ImageRead | ImageUnread | ItemMeasured | Fact
+)
 
 
 class EngineWork:
@@ -46,22 +73,30 @@ class EngineWork:
         self,
         engines: Engines,
         spawn: Spawn,
+        places: DraftPlaces,
         *,
         report: Callable[[EngineFact], None],
         room: Callable[[], Awaitable[None]],
         session_id: str,
         audio_bytes: int,
+        first_words: int,
     ) -> None:
-        """``room`` waits while the client has much to take; ``audio_bytes``: the most that may wait to be heard."""
-        self._engines = engines
+        """``room`` waits while the client has much to take; ``audio_bytes``: the most that may wait to be heard;
+        ``first_words``: of the first piece of speech, which then ends, punctuation or not."""
         self._spawn = spawn
-        self._report = report
-        self._room = room
-        self._session_id = session_id
         self._measuring = Measuring(engines.llm, report)
         self._transcribing = Transcribing(engines.stt, spawn, report, session_id, audio_bytes)
+        self._judging = Judging(engines.turn_judge, spawn, report, session_id)
         self._seeing = Seeing(engines.image_reader, spawn, report, session_id)
-        self._responses: dict[str, tuple[Speaking, asyncio.Task[None]]] = {}
+        self._prefilling = Prefilling(engines.llm, spawn, places, session_id)
+        self._place = places.join(
+            granted=lambda item_id: report(DraftGranted(item_id)),
+            dropped=lambda: self._responding.drop_drafts(),
+            hush=self._prefilling.stop,
+        )
+        self._responding = Responding(
+            engines, spawn, self._place, report=report, room=room, session_id=session_id, first_words=first_words
+        )
 
     def start(self) -> None:
         """Call it once, before the first order."""
@@ -70,55 +105,61 @@ class EngineWork:
     def stop(self) -> None:
         """Nothing more is wanted of any engine."""
         self._transcribing.stop_all()
+        self._judging.stop_all()
         self._seeing.stop_all()
-        for response_id in list(self._responses):
-            self._stop_response(response_id)
+        self._prefilling.stop()
+        self._responding.stop_all()
+
+    def close(self) -> None:
+        """The session is over, however it came to that."""
+        self._place.close()
 
     def perform(self, order: EngineOrder) -> None:
         match order:
             case FeedTranscription():
                 self._transcribing.feed(order)
+            case StartTranscription() | EndTranscription() | StopTranscription() | AskHypothesis():
+                self._transcribe(order)
+            case JudgeTurn():
+                self._judging.put(order)
+            case ReadImage():
+                self._seeing.start(order)
+            case StopReading():
+                self._seeing.stop(order)
+            case StartResponse() | StopResponse() | AdoptDraft() | DiscardDraft():
+                self._respond(order)
+            case SeekDraft() | EndDraft() | PrefillPrompt():
+                self._draft(order)
+            case MeasureItem():
+                self._measuring.put(order)
+            case _:
+                assert_never(order)
+
+    def _transcribe(self, order: StartTranscription | EndTranscription | StopTranscription | AskHypothesis) -> None:
+        match order:
             case StartTranscription():
                 self._transcribing.start(order)
             case EndTranscription():
                 self._transcribing.end(order)
             case StopTranscription():
                 self._transcribing.stop(order)
-            case ReadImage():
-                self._seeing.start(order)
-            case StopReading():
-                self._seeing.stop(order)
+            case AskHypothesis():
+                self._transcribing.ask(order)
+
+    def _respond(self, order: StartResponse | StopResponse | AdoptDraft | DiscardDraft) -> None:
+        match order:
             case StartResponse():
-                self._start_response(order)
-            case StopResponse():
-                self._stop_response(order.response_id)
-            case MeasureItem():
-                self._measuring.put(order)
-            case _:
-                assert_never(order)
+                self._responding.start(order)
+            case StopResponse() | DiscardDraft():
+                self._responding.stop(order.response_id)
+            case AdoptDraft():
+                self._responding.adopt(order.response_id)
 
-    def _start_response(self, order: StartResponse) -> None:
-        speaking = Speaking(
-            order,
-            self._engines.llm,
-            self._engines.tts,
-            report=self._report,
-            room=self._room,
-            session_id=self._session_id,
-        )
-        task = self._spawn(partial(self._respond, order.response_id, speaking), f"response:{order.response_id}")
-        self._responses[order.response_id] = (speaking, task)
-
-    async def _respond(self, response_id: str, speaking: Speaking) -> None:
-        try:
-            await speaking.run()
-        finally:
-            # A response that was begun again, with a shorter prompt, has another one by now.
-            if (running := self._responses.get(response_id)) and running[0] is speaking:
-                del self._responses[response_id]
-
-    def _stop_response(self, response_id: str) -> None:
-        if running := self._responses.pop(response_id, None):
-            speaking, task = running
-            speaking.stop()
-            task.cancel()
+    def _draft(self, order: SeekDraft | EndDraft | PrefillPrompt) -> None:
+        match order:
+            case SeekDraft():
+                self._place.seek(order.item_id)
+            case EndDraft():
+                self._place.end(order.item_id)
+            case PrefillPrompt():
+                self._prefilling.put(order, self._place)

@@ -17,22 +17,15 @@ from antiphon.core.inputs import (
     TransportOpened,
 )
 from antiphon.core.outputs import (
-    AdoptDraft,
-    AskHypothesis,
     BargeInJudged,
     CallMcpTool,
     ClearPlayout,
     CloseSession,
-    DiscardDraft,
     DuckPlayout,
     Emit,
-    EndDraft,
-    JudgeTurn,
     ListMcpTools,
     Output,
     PlayAudio,
-    PrefillPrompt,
-    SeekDraft,
     StopMcp,
     TurnClosed,
 )
@@ -42,6 +35,7 @@ from antiphon.protocol.session_config import Tool
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.connection import BUG, CROWDED, SLOW_CLIENT, Connections, close_transport
 from antiphon.runtime.credentials import Credentials
+from antiphon.runtime.draft_places import DraftPlaces
 from antiphon.runtime.engine_work import EngineFact, EngineWork
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.hearing import Hearing
@@ -49,6 +43,7 @@ from antiphon.runtime.ids import new_id
 from antiphon.runtime.image_checks import ImageChecks
 from antiphon.runtime.mcp_work import McpClient, McpFact, McpWork
 from antiphon.runtime.observer import Observer, Outcome
+from antiphon.runtime.playing import Playing
 from antiphon.runtime.reading import Reading
 from antiphon.runtime.recorder import RecordedSession, Recorder
 from antiphon.runtime.session_report import SessionReport
@@ -82,6 +77,7 @@ class Orchestrator:
         observer: Observer,
         decoding: ByteBudget,
         images: ImageChecks,
+        places: DraftPlaces,
         connection_id: str,
         beta: bool = False,
         recorder: Recorder | None = None,
@@ -133,11 +129,14 @@ class Orchestrator:
         self._work = EngineWork(
             engines,
             self._spawn,
+            places,
             report=self._learn,
             room=self._room,
             session_id=self.id,
             audio_bytes=settings.limits.audio_bytes,
+            first_words=settings.first_piece_words,
         )
+        self._playing = Playing(self._media, self._learn_of_playout)
         self._mcp = McpWork(mcp, credentials, self._spawn, report=self._learn_of_mcp, limits=settings.limits)
         self._ended = asyncio.Event()
         self._close = CloseSession()
@@ -155,6 +154,7 @@ class Orchestrator:
             except* _SessionEnded:
                 pass
         finally:
+            self._work.close()
             self._batcher.leave(self._listener)
             self._hearing.close()
             if self._recorder is not None:
@@ -278,8 +278,7 @@ class Orchestrator:
     async def _room(self) -> None:
         """Wait while the client has much to take, or much to hear."""
         await self._first.outbox.room()
-        if self._media is not None:
-            await self._media.room()
+        await self._playing.room()
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
@@ -290,12 +289,8 @@ class Orchestrator:
                 self._connections.post(output.event, output.origin)
             case TurnClosed() | BargeInJudged():
                 pass  # it is for the report only
-            case AskHypothesis() | JudgeTurn() | SeekDraft() | EndDraft() | DiscardDraft() | AdoptDraft():
-                pass
-            case PrefillPrompt():
-                pass
             case PlayAudio() | ClearPlayout() | DuckPlayout():
-                self._play(output)
+                self._playing.perform(output)
             case CloseSession():
                 clean = self._lost is None or self._lost.clean
                 self._end("expired" if output.code == _EXPIRED else "closed" if clean else "lost", output)
@@ -303,14 +298,3 @@ class Orchestrator:
                 self._mcp.perform(output)
             case _:
                 self._work.perform(output)
-
-    def _play(self, output: PlayAudio | ClearPlayout | DuckPlayout) -> None:
-        assert self._media is not None
-        match output:
-            case PlayAudio():
-                self._media.play(output.response_id, output.item_id, output.pcm)
-            case ClearPlayout():
-                for fact in self._media.clear(output.response_ids):
-                    self._learn_of_playout(fact)
-            case DuckPlayout():
-                self._media.duck(output.on)

@@ -1,13 +1,14 @@
 """All sessions of one process: admission, what they share, and their common end."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal
 
-from antiphon.core.config import SessionConfig, realtime_session, transcription_session
+from antiphon.core.config import SessionConfig, TurnPolicy, realtime_session, transcription_session
 from antiphon.core.mcp_definitions import defined_servers
 from antiphon.core.session_update import updated_session
 from antiphon.core.stored_prompts import update_with_prompt
@@ -16,6 +17,7 @@ from antiphon.protocol.base import UNSET, given
 from antiphon.protocol.session_config import RealtimeSessionUpdate, SessionObject, SessionUpdateBody, Tool
 from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.credentials import Credentials
+from antiphon.runtime.draft_places import DraftPlaces
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.image_checks import ImageChecks
@@ -85,6 +87,7 @@ class Sessions:
         self._batcher = VadBatcher(engines.vad, observer)
         self._decoding = ByteBudget(settings.decode_budget_bytes)
         self._images = ImageChecks(settings.limits)
+        self._places = DraftPlaces(_draft_places(settings), shared=engines.llm.info.computes_here)
         self._running: dict[Orchestrator, asyncio.Task[Any]] = {}
         self._admitted = 0
         self._empty = asyncio.Event()
@@ -152,6 +155,7 @@ class Sessions:
             observer=self._observer,
             decoding=self._decoding,
             images=self._images,
+            places=self._places,
             connection_id=opening.connection_id,
             beta=opening.beta,
             tools=self._tools(opening),
@@ -247,6 +251,18 @@ class Sessions:
             reads_images=engines.image_reader is not None,
             prompts=self._settings.prompts,
             paced=paced,
+            turns=self._turns(),
+        )
+
+    def _turns(self) -> TurnPolicy:
+        settings = self._settings
+        return TurnPolicy(
+            judges=self._engines.turn_judge is not None,
+            drafts=settings.drafts,
+            prefills=settings.drafts and isinstance(self._engines.llm, Prefills),
+            barge_in=settings.barge_in,
+            barge_in_ms=settings.barge_in_ms,
+            echo_grace_ms=settings.echo_grace_ms,
         )
 
     async def _balance(self) -> None:
@@ -261,6 +277,13 @@ class Sessions:
                 for orchestrator in list(self._running):
                     orchestrator.set_audio_budget(budget)
             self._limited = over
+
+
+def _draft_places(settings: RuntimeSettings) -> int:
+    if not settings.drafts:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.draft_sessions or max(1, cores // 2)
 
 
 def _fitted(settings: RuntimeSettings, engines: Engines) -> RuntimeSettings:

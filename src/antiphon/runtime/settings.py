@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from antiphon.core.config import DEFAULT_INSTRUCTIONS
+from antiphon.core.config import DEFAULT_INSTRUCTIONS, BargeIn
 from antiphon.core.limits import Limits
 from antiphon.core.stored_prompts import StoredPrompts
 from antiphon.engines.resilient import Resilience
@@ -30,6 +30,17 @@ class RuntimeSettings:
     """Prompts that clients may refer to; None: references have no effect."""
     partials: bool = True
     """Whether partial transcripts are made while somebody speaks."""
+    drafts: bool = False
+    """Whether answers are begun before the user's turn is over."""
+    draft_sessions: int = 0
+    """Sessions that may draft at a time, those that answer included; 0: one for every two cores."""
+    barge_in: BargeIn = "auto"
+    barge_in_ms: int = 400
+    """With considerate barge-in: how long speech interrupts by its length alone."""
+    echo_grace_ms: int = 500
+    """On a call: how long after the first sound ever played speech is not taken to be the user's without its words."""
+    first_piece_words: int = 8
+    """Of the first piece of an answer's speech, which then ends, punctuation or not."""
     resilience: Resilience = field(default_factory=Resilience)
     """How long an engine may be silent, and what is tried again."""
     record_dir: str | None = None

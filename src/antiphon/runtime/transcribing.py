@@ -3,13 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
 from antiphon.audio.resample import Resampler
 from antiphon.core.inputs import INPUT_HZ, TranscriptFailed, TranscriptProduced
-from antiphon.core.outputs import EndTranscription, FeedTranscription, StartTranscription, StopTranscription
+from antiphon.core.outputs import (
+    AskHypothesis,
+    EndTranscription,
+    FeedTranscription,
+    StartTranscription,
+    StopTranscription,
+)
 from antiphon.engines.base import CallContext, SpeechToText
 from antiphon.engines.errors import EngineError
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
@@ -29,6 +35,7 @@ _WAITING = 256
 """Transcriptions of one session at all; what goes beyond it fails."""
 _STEP_BYTES = INPUT_HZ * 2
 """Audio is converted in steps of one second, between which others have their turn."""
+_MARK = b""
 _TOO_MUCH = EngineFault(
     EngineErrorKind.OVERLOADED, retryable=True, message="Too much audio of this session waits to be transcribed."
 )
@@ -66,6 +73,10 @@ class Transcribing:
         self._running[place][0].feed(order.pcm)
         if sum(utterance.waiting_bytes for utterance, _ in self._running.values()) > self._max_bytes:
             self._give_up(place)
+
+    def ask(self, order: AskHypothesis) -> None:
+        if running := self._running.get((order.item_id, order.content_index)):
+            running[0].mark()
 
     def end(self, order: EndTranscription) -> None:
         if running := self._running.get((order.item_id, order.content_index)):
@@ -108,7 +119,8 @@ class Transcribing:
 
 
 class _Utterance:
-    """The audio of one transcription at the recogniser's rate. A cancelled ``__anext__`` loses nothing."""
+    """The audio of one transcription at the recogniser's rate, and the mark where somebody wants to know its words: an
+    empty chunk. A cancelled ``__anext__`` loses nothing."""
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._resampler = Resampler(INPUT_HZ, sample_rate_hz)
@@ -121,6 +133,14 @@ class _Utterance:
         self._pieces.extend(pcm[start : start + _STEP_BYTES] for start in range(0, len(pcm), _STEP_BYTES))
         self.waiting_bytes += len(pcm)
         self._ready.set()
+
+    def mark(self) -> None:
+        """Behind all audio so far. Of marks that the recogniser has not come to, the last says all."""
+        if not self._ended:
+            with suppress(ValueError):
+                self._pieces.remove(_MARK)
+            self._pieces.append(_MARK)
+            self._ready.set()
 
     def end(self) -> None:
         self._ended = True
@@ -136,6 +156,8 @@ class _Utterance:
                 if len(piece) == _STEP_BYTES:
                     await asyncio.sleep(0)
                 self._pieces.popleft()
+                if piece == _MARK:
+                    return _MARK
                 self.waiting_bytes -= len(piece)
                 converted = self._resampler.push(piece)
             elif self._ended:
