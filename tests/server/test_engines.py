@@ -126,6 +126,7 @@ def test_every_bound_of_the_runtime_can_be_set_or_is_named_here() -> None:
                 section: {field: value + 1 for field, value in getattr(load_settings(), section).model_dump().items()}
                 for section in ("limits", "patience")
             }
+            | {"turns": {"draft_sessions": 1, "barge_in_ms": 401, "echo_grace_ms": 499, "first_piece_words": 9}}
             | {
                 "mcp": {
                     "allowed_hosts": ["tools.example.com"],

@@ -30,7 +30,7 @@ class RuntimeSettings:
     """Prompts that clients may refer to; None: references have no effect."""
     partials: bool = True
     """Whether partial transcripts are made while somebody speaks."""
-    drafts: bool = False
+    drafts: bool = True
     """Whether answers are begun before the user's turn is over."""
     draft_sessions: int = 0
     """Sessions that may draft at a time, those that answer included; 0: one for every two cores."""

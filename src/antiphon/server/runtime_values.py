@@ -65,6 +65,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         prompts=read_prompts(settings.prompts_file, limits) if settings.prompts_file is not None else None,
         instructions=settings.instructions or DEFAULT_INSTRUCTIONS,
         resilience=_resilience(settings.patience),
+        **settings.turns.model_dump(),
         record_dir=str(settings.record_dir) if settings.record_dir is not None else None,
         record_audio=settings.record_audio,
     )

@@ -27,6 +27,7 @@ from antiphon.runtime.settings import RuntimeSettings
 from antiphon.server.call_settings import CallsSection
 from antiphon.server.masking import mask
 from antiphon.server.settings_checks import SettingsError, check_together
+from antiphon.server.turn_settings import TurnsSection
 
 __all__ = [
     "EngineSection",
@@ -260,6 +261,7 @@ class Settings(BaseSettings):
     limits: LimitsSection = LimitsSection()
     mcp: McpSection = McpSection()
     patience: PatienceSection = PatienceSection()
+    turns: TurnsSection = TurnsSection()
     vad: EngineSection = EngineSection()
     noise_reducer: EngineSection = EngineSection()
     turn_judge: EngineSection = EngineSection()
