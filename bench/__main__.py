@@ -7,13 +7,23 @@ from collections.abc import Sequence
 
 from bench import measures
 from bench.core import core
+from bench.density import density
 from bench.hour import hour
 from bench.tools import tools
 
 _HEADS = {
     "overhead": ("turn overhead, ms: median (range)", "last event in to first audio out"),
     "tools": ("call of an MCP tool that answers at once, ms: median (range)", "from its begin to its end"),
-    "cost": ("chunk", "silent session, % of a core", "talking", "talking, engines excluded"),
+    "cost": (
+        "sessions on one core, chunks of 20 ms, engines but the detector excluded",
+        "number",
+        "% of the core each",
+        "all",
+        "behind, ms: median, 99 %, worst",
+        "answers",
+        "MB each",
+    ),
+    "chunks": ("chunk", "silent session, % of a core", "talking", "talking, engines excluded"),
     "core": ("in the core, µs of CPU: median", "handle", "encoding what comes out", "ratio"),
     "memory": ("memory", "PSS"),
     "hour": ("minute", "answers", "memory of the session, MB", "of it audio", "most at any time"),
@@ -43,7 +53,9 @@ def _measure(name: str, given: argparse.Namespace) -> Sequence[Sequence[str]]:
     if name == "tools":
         return tools(given.turns)
     if name == "cost":
-        return measures.cost(given.sessions, given.seconds)
+        return density(given.seconds)
+    if name == "chunks":
+        return measures.chunks(given.sessions, given.seconds)
     if name == "core":
         return core()
     if name == "hour":

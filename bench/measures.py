@@ -14,7 +14,7 @@ from bench.processes import instant_server, usage
 from tests.support.audio import recording, silence_ms
 from tests.support.server import ServerProcess, running_server
 
-__all__ = ["cost", "embedded", "lag", "memory", "overhead"]
+__all__ = ["chunks", "embedded", "lag", "memory", "overhead"]
 
 Rows = Sequence[Sequence[str]]
 _SPEECH = "go_forward.wav"
@@ -86,7 +86,7 @@ def _voiced(name: str) -> bytes:
 # --- cost of sessions ----------------------------------------------------------------------------------------------
 
 
-def cost(sessions: int, seconds: float) -> Rows:
+def chunks(sessions: int, seconds: float) -> Rows:
     """CPU of a session in percent of one core, by chunk size: silent and talking with the real detector and instant
     engines over HTTP, and talking with scripted engines in the process, whose cost is next to nothing."""
     rows = []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from antiphon.audio.level import rms_dbfs
 from antiphon.core.inputs import AudioReceived, SpeechProbability
 from antiphon.engines.base import EngineInfo, Samples
 from antiphon.engines.errors import EngineError
@@ -155,14 +157,56 @@ def _noise(ms: int, level_dbfs: float) -> bytes:
     return np.random.default_rng(7).normal(0, scale, ms * 24).astype("<i2").tobytes()
 
 
-@pytest.mark.parametrize(("quiet", "asks_on"), [(silence_ms, False), (lambda ms: _noise(ms, -60), True)])
-def test_after_a_second_of_inaudible_sound_the_detector_is_asked_no_more(quiet: Any, asks_on: bool) -> None:
+@pytest.mark.parametrize(
+    "quiet",
+    [silence_ms, partial(_noise, level_dbfs=-75), partial(_noise, level_dbfs=-50)],
+    ids=["zeros", "faint", "noise"],
+)
+def test_after_a_second_of_the_same_the_detector_is_asked_no_more_and_every_window_is_told(quiet: Any) -> None:
     ear = Ear()
     ear.push(quiet(5000))
     assert [fact.first_sample for fact in ear.heard] == list(range(0, WINDOW * len(ear.heard), WINDOW))
     assert len(ear.heard) >= 155
-    assert len(ear.vad.batches) == (len(ear.heard) if asks_on else 32)
+    assert len(ear.vad.batches) == 32
     assert all(fact.value < 0.5 for fact in ear.heard)
+
+
+def test_sound_that_never_stays_the_same_is_judged_window_by_window() -> None:
+    ear = Ear()
+    ear.push(b"".join(_noise(64, -60 + 6 * (number % 2)) for number in range(80)))
+    assert len(ear.vad.batches) == len(ear.heard) > 155
+
+
+class _Listening(Vad):
+    """Keeps the windows that it is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows: list[Samples] = []
+
+    def detect(self, windows: Samples, states: Sequence[Any]) -> Samples:
+        self.windows += list(windows)
+        return super().detect(windows, states)
+
+
+@pytest.mark.parametrize("quiet", [silence_ms, partial(_noise, level_dbfs=-50)], ids=["zeros", "noise"])
+def test_before_sound_that_changes_the_detector_is_given_the_second_before_it_of_which_nothing_is_told(
+    quiet: Any,
+) -> None:
+    vad, all_ = _Listening(), _Listening()
+    ear, plain = Ear(vad), Ear(all_)
+    pcm = quiet(5024) + tone_ms(200)
+    plain.push(pcm[2 * WINDOW * 132 :])
+    ear.push(pcm)
+    told = [fact.value for fact in ear.heard]
+    assert told[:157] == [0.0] * 157
+    assert told[157] == 1.0
+    # 32 while it was new, 32 again and then the tone, in the order in which they came.
+    tone_windows = len(told) - 157
+    assert len(vad.windows) == 64 + tone_windows
+    assert all(rms_dbfs(window) < -40 for window in vad.windows[:64])
+    assert np.array_equal(vad.windows[-tone_windows - 20 :], all_.windows[-tone_windows - 20 :])
+    assert ear.audio == pcm[: len(ear.audio)]
 
 
 @pytest.mark.parametrize("silence", [5000, 5007, 60_000])

@@ -15,6 +15,7 @@ from antiphon.protocol.session_config import AudioInput, FormatName, NoiseReduct
 from antiphon.runtime.listener import Listener
 from antiphon.runtime.noise_reducing import NoiseReducing
 from antiphon.runtime.vad_batch import VadBatcher
+from antiphon.turns.energy_gate import WARMING_WINDOWS
 
 __all__ = ["Hearing"]
 
@@ -25,7 +26,7 @@ _STEP_BYTES: dict[FormatName, int] = {
     "audio/pcmu": G711_HZ * _STEP_MS // 1000,
     "audio/pcma": G711_HZ * _STEP_MS // 1000,
 }
-_MAX_BEHIND = 8
+_MAX_BEHIND = 8 + WARMING_WINDOWS
 """Pieces that may wait for the detector; more are heard before anything else is read."""
 _MAX_BEHIND_TRACK = 64
 """The same where nobody can be kept waiting (2 s); of more, the oldest go unheard by the detector."""

@@ -4,19 +4,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from antiphon.audio.level import SILENCE_DBFS, rms_dbfs
 from antiphon.audio.pcm import BYTES_PER_SAMPLE, pcm_to_samples
 from antiphon.audio.rechunk import Rechunker
 from antiphon.audio.resample import Resampler
 from antiphon.core.inputs import INPUT_HZ, AudioReceived, SpeechProbability
 from antiphon.engines.base import Samples, VadState, VoiceActivityDetector
-from antiphon.turns.endpointer import INAUDIBLE_DBFS
+from antiphon.turns.energy_gate import WARMING_WINDOWS, EnergyGate
 
 __all__ = ["Listener"]
 
-_QUIET_WINDOWS = 32
-"""After so many inaudible windows (1 s) the detector is not asked before something is audible again: nothing would
-come of it, and the memory of a recurrent detector drifts in long silence, which makes it slow to notice speech."""
+_MUTED_WINDOWS = 32
+"""After so many windows of zeros no resampler remembers anything else."""
 _DEAF_S = 5.0
 """Speech that goes unheard for longer than this is worse than the end of the session."""
 
@@ -26,9 +27,11 @@ class _Piece:
     pcm: bytes
     """The audio up to the end of the window, since the piece before."""
     window: Samples | None
-    """What the detector is to be asked about, if anything."""
+    """None where the piece does not complete one."""
     level_dbfs: float | None
-    """None where the piece does not complete a window."""
+    """None also where the detector is only reminded of what it was not asked about."""
+    passed: bool = False
+    """Whether the detector is to be asked about it, whatever the gate says."""
 
 
 class Listener:
@@ -53,6 +56,9 @@ class Listener:
         self._window_samples = detector.window_samples * INPUT_HZ // detector.sample_rate_hz
         self._due: deque[_Piece] = deque()
         self._cutter: _Cutter | None = None
+        self._gate = EnergyGate()
+        self._unasked: deque[Samples] = deque(maxlen=WARMING_WINDOWS)
+        """The last windows, where the gate kept them from the detector."""
         self._pushed_samples = 0
         self._early_bytes = 0
         """What the core was given of audio that is still to be handed on."""
@@ -73,6 +79,8 @@ class Listener:
         if self._cutter is None:
             self._cutter = _Cutter(self._detector)
             self.state = self._detector.new_state()
+            self._gate = EnergyGate()
+            self._unasked.clear()
             self._next_sample = self._pushed_samples
         self._pushed_samples += len(pcm) // BYTES_PER_SAMPLE
         self._due.extend(self._cutter.push(pcm))
@@ -107,6 +115,7 @@ class Listener:
         """Hand on the oldest pieces without asking the detector, until no more than ``most`` wait for it: no sample is
         lost, but what was said there goes unnoticed. How many windows it is spared."""
         spared = 0
+        self._unasked.clear()
         while len(self._due) > most:
             piece = self._due.popleft()
             spared += piece.window is not None
@@ -118,15 +127,32 @@ class Listener:
     def next_window(self) -> Samples | None:
         """What the detector is to be asked next; hands on everything before it."""
         while self._due:
-            if (window := self._due[0].window) is not None:
-                return window
-            self._hand_on(self._due.popleft(), 0.0)
+            piece = self._due[0]
+            if piece.passed or self._pass(piece):
+                return self._due[0].window
+            self._due.popleft()
+            self._hand_on(piece, 0.0)
         return None
+
+    def _pass(self, piece: _Piece) -> bool:
+        """Whether the detector is asked about the piece, and if so about what came before it first."""
+        if piece.window is None or piece.level_dbfs is None:
+            return False
+        if not self._gate.passes(piece.window, piece.level_dbfs):
+            self._unasked.append(piece.window)
+            return False
+        piece.passed = True
+        self._due.extendleft(_Piece(b"", window, None, passed=True) for window in reversed(self._unasked))
+        self._unasked.clear()
+        return True
 
     def deliver(self, probability: float) -> None:
         """The detector's answer to ``next_window``."""
         self._lost_samples = 0
-        self._hand_on(self._due.popleft(), probability)
+        piece = self._due.popleft()
+        if piece.window is not None and piece.level_dbfs is not None:
+            self._gate.heard(piece.window, piece.level_dbfs, probability)
+        self._hand_on(piece, probability)
 
     def lose(self, error: BaseException) -> None:
         """The detector failed: its window counts as a gap, and it begins anew."""
@@ -157,8 +183,8 @@ class _Cutter:
         self._wanted_bytes = self._window_bytes + self._resampler.lag_samples * BYTES_PER_SAMPLE
         self._held = bytearray()
         self._zeros = bytes(self._window_bytes)
-        self._was_zeros = False
-        self._quiet_windows = 0
+        self._muted_windows = 0
+        self._silence: Samples = np.zeros(detector.window_samples, np.float32)
 
     def push(self, pcm: bytes) -> Iterator[_Piece]:
         self._held += pcm
@@ -175,16 +201,14 @@ class _Cutter:
 
     def _pieces(self, audio: bytes) -> Iterator[_Piece]:
         new = audio
-        was_zeros, self._was_zeros = self._was_zeros, audio == self._zeros
-        if self._quiet_windows > _QUIET_WINDOWS and was_zeros and self._was_zeros:
+        self._muted_windows = self._muted_windows + 1 if audio == self._zeros else 0
+        if self._muted_windows > _MUTED_WINDOWS:
             # A muted client: the resampler holds nothing but zeros, and would give zeros.
-            yield _Piece(new, None, SILENCE_DBFS)
+            yield _Piece(new, self._silence, SILENCE_DBFS)
             return
         for window in self._windows.push(self._resampler.push(audio)):
             samples = pcm_to_samples(window)
-            level_dbfs = rms_dbfs(samples)
-            self._quiet_windows = self._quiet_windows + 1 if level_dbfs < INAUDIBLE_DBFS else 0
-            yield _Piece(new, samples if self._quiet_windows <= _QUIET_WINDOWS else None, level_dbfs)
+            yield _Piece(new, samples, rms_dbfs(samples))
             new = b""
         if new:
             yield _Piece(new, None, None)
