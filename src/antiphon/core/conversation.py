@@ -158,6 +158,8 @@ class Conversation:
         self._by_id: dict[str, Entry] = {}
         self._sent_bytes = 0
         self._image_bytes = 0
+        self.revision = 0
+        """Grows whenever items come or go, or somebody says that one is no longer what it was."""
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -199,6 +201,7 @@ class Conversation:
 
     def add(self, entry: Entry, place: int | None = None) -> str | None:
         """Insert at ``place`` (None: the end). Returns the id of the item before it."""
+        self.revision += 1
         place = len(self._entries) if place is None else place
         self._entries.insert(place, entry)
         self._by_id[entry.id] = entry
@@ -207,6 +210,7 @@ class Conversation:
         return self._entries[place - 1].id if place else None
 
     def delete(self, entry: Entry) -> None:
+        self.revision += 1
         self._entries.remove(entry)
         del self._by_id[entry.id]
         self._sent_bytes -= entry.sent_bytes

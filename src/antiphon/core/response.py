@@ -153,6 +153,12 @@ class ActiveResponse:
             ResponseCreated(event_id=self._effects.event_id(), response=self._wire(Outcome("in_progress"), None))
         )
 
+    def started(self, offer: ToolOffer, size: PromptSize) -> None:
+        """Its engines are told to begin."""
+        self.generating = True
+        self.offer = offer
+        self.prompt_size = size
+
     # --- while it generates ----------------------------------------------------------------------------------------
 
     def add_text(self, text: str) -> None:

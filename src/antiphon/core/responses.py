@@ -5,11 +5,11 @@ there and hold words. A client's ``response.create`` is announced at once and wa
 needs.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from antiphon.core.context import fitting, room_for
 from antiphon.core.conversation import Conversation, Entry
+from antiphon.core.drafts import Drafts
 from antiphon.core.effects import Effects
 from antiphon.core.hearing import Hearing
 from antiphon.core.idle import IdleTimer
@@ -18,20 +18,18 @@ from antiphon.core.limits import Limits
 from antiphon.core.mcp import Mcp
 from antiphon.core.mcp_calls import McpCalls
 from antiphon.core.output_audio import OutputAudio
-from antiphon.core.outputs import SpeechOrder, StartResponse, StopResponse
-from antiphon.core.prompt import messages_of
+from antiphon.core.outputs import StopResponse
 from antiphon.core.response import ActiveResponse, Outcome
 from antiphon.core.response_input import OwnPrompt
-from antiphon.core.response_plan import ResponsePlan, plan_response
+from antiphon.core.response_orders import ResponseOrders
+from antiphon.core.response_plan import ResponsePlan
 from antiphon.core.seeing import Seeing
-from antiphon.core.tool_offer import ToolOffer, tool_offer
-from antiphon.core.usage import prompt_size
 from antiphon.protocol.base import given
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.response import ResponseError, ResponseOverrides, StatusReason
 from antiphon.protocol.session_config import RealtimeSession, TurnDetection
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
-from antiphon.vocabulary.llm import LlmCapabilities, LlmRequest, TokenUsage
+from antiphon.vocabulary.llm import TokenUsage
 
 __all__ = ["Responses"]
 
@@ -66,21 +64,26 @@ class Responses:
         output_audio: OutputAudio,
         idle: IdleTimer,
         limits: Limits,
-        capabilities: LlmCapabilities,
         mcp: Mcp,
         mcp_calls: McpCalls,
+        orders: ResponseOrders,
+        drafts: Drafts,
+        *,
+        audio_in: bool,
     ) -> None:
+        """``audio_in``: whether the model takes audio, so that a prompt need not wait for words."""
         self._effects = effects
         self._conversation = conversation
         self._hearing = hearing
         self._seeing = seeing
         self._output_audio = output_audio
         self._idle = idle
-        self.conversation_id = effects.new_id("conv")
         self._limits = limits
-        self._capabilities = capabilities
+        self._audio_in = audio_in
         self._mcp = mcp
         self._mcp_calls = mcp_calls
+        self._orders = orders
+        self._drafts = drafts
         self._default: ActiveResponse | None = None
         self._out_of_band: dict[str, ActiveResponse] = {}
         self._automatic: _Automatic | None = None
@@ -117,7 +120,7 @@ class Responses:
 
     def plan(self, session: RealtimeSession, overrides: ResponseOverrides) -> ResponsePlan:
         """Check a ``response.create`` against the settings and the responses that run; changes nothing."""
-        plan = self._planned(session, overrides)
+        plan = self._orders.planned(session, overrides)
         if plan.conversation == "auto" and self._default is not None and not self._can_wait(overrides):
             raise ProtocolError(
                 "conversation_already_has_active_response",
@@ -233,6 +236,12 @@ class Responses:
             self.create(plan, None)
         for response in self._all():
             self._start_if_ready(response)
+        self._answer(session)
+        turns = self._automatic.turns if self._automatic is not None else []
+        self._drafts.look(session, free=self._default is None, unanswered=turns)
+
+    def _answer(self, session: RealtimeSession) -> None:
+        """Begin the automatic response, once the words of its turns are there."""
         automatic = self._automatic
         if automatic is None or self.user_speaks or any(turn.pending for turn in automatic.turns):
             return
@@ -247,15 +256,18 @@ class Responses:
                 return
             self._break_off()
         self._automatic = None
-        response = self._begin(self._planned(session, ResponseOverrides()), None)
+        plan = self._orders.planned(session, ResponseOverrides())
         if failed:
-            self._close(response, _failure(_UNHEARD), _NOTHING)
+            self._close(self._begin(plan, None), _failure(_UNHEARD), _NOTHING)
+        elif (draft := self._drafts.fit_for(plan, automatic.turns)) is not None:
+            self._enter(draft)
+            self._drafts.adopt()
         else:
-            self._start_if_ready(response)
+            self._start_if_ready(self._begin(plan, None))
 
     def go_on(self, session: RealtimeSession) -> None:
         """Answer though nobody has spoken. Only while nothing is active."""
-        self._start_if_ready(self._begin(self._planned(session, ResponseOverrides()), None))
+        self._start_if_ready(self._begin(self._orders.planned(session, ResponseOverrides()), None))
 
     def transcript_failed(self, entry: Entry, fault: EngineFault) -> None:
         """Responses that waited for these words cannot be given."""
@@ -295,80 +307,37 @@ class Responses:
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
-    def _planned(self, session: RealtimeSession, overrides: ResponseOverrides) -> ResponsePlan:
-        plan = plan_response(session, overrides, self._limits)
-        if not overrides.tools:
-            return replace(plan, mcp={} if overrides.tools == [] else self._mcp.for_session)
-        defined = self._mcp.defined(plan.tools, "response.tools")
-        return replace(plan, mcp=defined, waits_for=frozenset(defined))
-
     def _begin(self, plan: ResponsePlan, prompt: OwnPrompt | None) -> ActiveResponse:
-        default = plan.conversation == "auto"
-        response = ActiveResponse(
-            plan,
-            OwnPrompt(list(self._conversation)) if prompt is None else prompt,
-            conversation=self._conversation if default else None,
-            conversation_id=self.conversation_id,
-            effects=self._effects,
-            output_audio=self._output_audio,
-            mcp_calls=self._mcp_calls,
-        )
-        if default:
+        response = self._orders.made(plan, OwnPrompt(list(self._conversation)) if prompt is None else prompt)
+        self._enter(response)
+        return response
+
+    def _enter(self, response: ActiveResponse) -> None:
+        """From now on it is one of the responses, and the client knows."""
+        if response.plan.conversation == "auto":
             self._default = response
             self._cut_off.clear()
             self._idle.stop()
         else:
             self._out_of_band[response.id] = response
         response.announce()
-        return response
 
     def _start_if_ready(self, response: ActiveResponse) -> None:
-        if response.generating or response.waits(audio_in=self._capabilities.audio_in):
+        if response.generating or response.waits(audio_in=self._audio_in):
             return
         if self._mcp.is_listing(response.plan.waits_for):
             return
         self._order_start(response)
-        if not self._capabilities.audio_in:
+        if not self._audio_in:
             for entry in response.own:
                 entry.drop_audio()
 
     def _order_start(self, response: ActiveResponse) -> None:
-        plan = response.plan
-        response.offer = self._offer(plan)
-        room = room_for(plan, response.offer.specs, self._limits)
-        if response.retried:
-            room = room.harder()
-        entries = fitting(response.entries, budget_tokens=room.items_tokens, truncation=plan.truncation)
-        if room.cannot_hold(entries):
+        order = self._orders.start(response)
+        if order is None:
             self._close(response, _failure(_TOO_LONG), _NOTHING)
-            return
-        response.generating = True
-        response.prompt_size = prompt_size(room.fixed_tokens, entries)
-        speech = None
-        if plan.modality == "audio":
-            audio_format = self._output_audio.format_of(plan.format.type)
-            speech = SpeechOrder(response.first_item_id, plan.voice, plan.speed, audio_format)
-        self._effects.order(StartResponse(response.id, self._request(response, entries), speech))
-
-    def _offer(self, plan: ResponsePlan) -> ToolOffer:
-        tools = self._mcp.tools(plan.mcp.values())
-        if plan.conversation == "none":
-            # It has no conversation in which it could ask.
-            tools = [tool for tool in tools if not tool.needs_approval]
-        return tool_offer(plan, tools)
-
-    def _request(self, response: ActiveResponse, entries: Sequence[Entry]) -> LlmRequest:
-        plan, offer = response.plan, response.offer
-        return LlmRequest(
-            messages=messages_of(
-                plan.instructions, entries, self._capabilities, mcp_names=offer.names, now=self._effects.now
-            ),
-            tools=offer.specs,
-            tool_choice=offer.choice,
-            max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
-            parallel_tool_calls=plan.parallel_tool_calls,
-            reasoning_effort=plan.reasoning_effort,
-        )
+        else:
+            self._effects.order(order)
 
     def _take_waiting(self) -> ResponsePlan | None:
         plan, self._waiting = self._waiting, None

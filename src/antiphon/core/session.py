@@ -53,6 +53,7 @@ from antiphon.core.output_audio import OutputAudio, StreamedOutput
 from antiphon.core.outputs import CloseSession, Output
 from antiphon.core.paced_output import PacedOutput
 from antiphon.core.response_input import own_prompt
+from antiphon.core.response_orders import ResponseOrders
 from antiphon.core.response_plan import ResponsePlan
 from antiphon.core.responses import Responses
 from antiphon.core.seeing import Seeing
@@ -113,6 +114,26 @@ class Session:
         self._idle = IdleTimer(self._effects, self._settings, self._output_audio)
         self._mcp = Mcp(self._effects, self._conversation, limits)
         self._mcp_calls = McpCalls(self._effects, self._conversation, limits)
+        self._orders = ResponseOrders(
+            self._effects,
+            self._conversation,
+            self._output_audio,
+            limits,
+            config.capabilities,
+            self._mcp,
+            self._mcp_calls,
+        )
+        self._drafts = Drafts(
+            self._effects,
+            self._conversation,
+            self._hearing,
+            self._settings,
+            limits,
+            self._mcp,
+            self._orders,
+            config.turns,
+            audio_in=config.capabilities.audio_in,
+        )
         self._responses = Responses(
             self._effects,
             self._conversation,
@@ -121,11 +142,12 @@ class Session:
             self._output_audio,
             self._idle,
             limits,
-            config.capabilities,
             self._mcp,
             self._mcp_calls,
+            self._orders,
+            self._drafts,
+            audio_in=config.capabilities.audio_in,
         )
-        self._drafts = Drafts(self._effects, self._hearing, self._settings, config.turns)
         self._turns = UserTurns(
             self._effects,
             self._conversation,
@@ -150,12 +172,13 @@ class Session:
     @property
     def conversation_id(self) -> str | None:
         """Of the default conversation; None where the session only transcribes."""
-        return self._responses.conversation_id if self._settings.realtime is not None else None
+        return self._orders.conversation_id if self._settings.realtime is not None else None
 
     @property
     def audio_bytes(self) -> int:
         """Bytes of audio kept now."""
-        return self._turns.audio_bytes + self._conversation.audio_bytes + self._responses.own_audio_bytes
+        kept = self._turns.audio_bytes + self._conversation.audio_bytes + self._responses.own_audio_bytes
+        return kept + self._drafts.held_bytes
 
     @property
     def deadline(self) -> float | None:
@@ -178,7 +201,8 @@ class Session:
         if self._closed:
             return []
         self._effects.now = now
-        self._dispatch(input, now)
+        if not self._drafts.hold(input):
+            self._dispatch(input, now)
         return self._take()
 
     def tick(self, now: float) -> list[Output]:
@@ -204,6 +228,9 @@ class Session:
         session = self._settings.realtime
         if session is not None and not self._closed:
             self._responses.advance(session)
+            for held in self._drafts.released():
+                self._dispatch(held, self._effects.now)
+                self._responses.advance(session)
         return self._effects.take()
 
     # --- dispatch --------------------------------------------------------------------------------------------------
@@ -398,6 +425,7 @@ class Session:
         self._closed = True
         self._hearing.forget_all()
         self._seeing.forget_all()
+        self._drafts.stop()
         self._responses.stop_all()
         self._mcp_calls.stop_all()
         self._mcp.stop_all()

@@ -37,6 +37,7 @@ def truncate_item(
     responses.interrupt_item(entry.id)
     if output_audio.truncates(entry, event.audio_end_ms):
         return
+    conversation.revision += 1
     end_ms = cut_item(entry, event.audio_end_ms, effects)
     if (error := past_the_end(event.audio_end_ms, end_ms)) is not None:
         raise error
