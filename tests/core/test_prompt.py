@@ -263,3 +263,75 @@ def test_words_that_were_not_measured_are_estimated_with_care() -> None:
     assert estimated_tokens("日本語") >= 3
     assert estimated_tokens("") == 1
     assert item_text(call("c", arguments='{"a": 1}')) == 'look {"a": 1}'
+
+
+# --- one thought ---------------------------------------------------------------------------------------------------
+
+
+def went_on(text: str) -> Entry:
+    entry = heard(text)
+    entry.continues = True
+    return entry
+
+
+def answer(heard_ms: int) -> Entry:
+    """A spoken answer that was cut off when so much of it had been heard."""
+    playout = Playout()
+    playout.sent(24_000, 0, 12, 0.0)
+    playout.stopped_s = heard_ms / 1000
+    return spoken("One two three", "incomplete", playout)
+
+
+def truncated(heard_ms: int) -> Entry:
+    entry = answer(900)
+    assert entry.playout is not None
+    entry.playout.truncate(heard_ms)
+    return entry
+
+
+def written(status: ItemStatus) -> Entry:
+    return assistant("One two three", status)
+
+
+CALL = Entry(FunctionCall(name="look", call_id="c", arguments="{}", status="completed"), "call")
+LISTS = Entry(McpListTools(server_label="s", tools=[]), "lists")
+CALLED = ["assistant: look({})", "result of look: No result yet."]
+
+
+@pytest.mark.parametrize(
+    ("between", "prompt"),
+    [
+        ([], ["user: I want to go"]),
+        ([answer(0)], ["user: I want to go"]),
+        ([answer(500)], ["user: I want to go"]),
+        ([answer(300), answer(100)], ["user: I want to go"]),
+        ([truncated(400)], ["user: I want to go"]),
+        ([written("incomplete")], ["user: I want to go"]),
+        ([LISTS, answer(100)], ["user: I want to go"]),
+        ([answer(600)], ["user: I want", "assistant: One two", "user: to go"]),
+        ([answer(600), answer(100)], ["user: I want", "assistant: One two", "user: to go"]),
+        ([written("completed")], ["user: I want", "assistant: One two three", "user: to go"]),
+        ([CALL, answer(0)], ["user: I want", *CALLED, "user: to go"]),
+        ([system("Hm.")], ["user: I want", "system: Hm.", "user: to go"]),
+    ],
+)
+def test_a_user_who_went_on_said_one_thing_unless_something_was_heard_or_done_between(
+    between: list[Entry], prompt: list[str]
+) -> None:
+    entries = [heard("I want"), *between, went_on("to go")]
+    assert lines(entries) == prompt
+
+
+def test_a_thought_may_come_in_many_pieces() -> None:
+    entries = [heard("I want"), answer(100), went_on("to go"), answer(200), went_on("home."), answer(900)]
+    assert lines(entries)[0] == "user: I want to go home."
+
+
+def test_a_thought_whose_beginning_is_gone_is_what_is_left_of_it() -> None:
+    assert lines([answer(900), went_on("to go")])[-1] == "user: to go"
+    assert lines([went_on("to go")]) == ["user: to go"]
+
+
+def test_pictures_and_audio_stay_what_they_are_in_a_joined_message() -> None:
+    seen = Entry(Message(role="user", content=[InputImage(image_url=TINY["%png"])]), "image")
+    assert lines([seen, went_on("to go")], SEES) == ["user: <image auto> + to go"]

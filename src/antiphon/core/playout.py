@@ -83,6 +83,14 @@ class Playout:
         last = self._stretches[-1]
         return last.starts_s + (self.sent_samples - last.first_sample) / INPUT_HZ
 
+    def heard_by(self, now: float) -> int:
+        """How many samples can have been heard by ``now``."""
+        return self.played_by(now) if self.heard_samples is None else self.heard_samples
+
+    def played_by(self, now: float) -> int:
+        """How many samples its listener can have played by ``now``."""
+        return self._reached_by(min(now, self.ends_s) if self.stopped_s is None else self.stopped_s)
+
     def truncate(self, ms: int) -> int:
         """Only the first ``ms`` were heard. Returns the true end, never more than was sent."""
         heard = min(ms_to_samples(ms, INPUT_HZ), self.sent_samples)
@@ -93,7 +101,7 @@ class Playout:
 
     def text_by(self, text: str, now: float) -> str:
         """The part of ``text`` that can have been heard by ``now``."""
-        heard = self._played_by(min(now, self.ends_s) if self.stopped_s is None else self.stopped_s)
+        heard = self.played_by(now)
         return text if self.whole and heard >= self.sent_samples else self.text_until(text, heard)
 
     def heard_text(self, text: str) -> str:
@@ -117,7 +125,7 @@ class Playout:
             kept = _word_boundary(text, 0, kept)
         return text[:kept].rstrip()
 
-    def _played_by(self, now: float) -> int:
+    def _reached_by(self, now: float) -> int:
         played = 0
         ends = [stretch.first_sample for stretch in self._stretches[1:]] + [self.sent_samples]
         for stretch, end in zip(self._stretches, ends, strict=False):

@@ -5,16 +5,20 @@
   second call with the id of an earlier one. Arguments that are no JSON object, as an interrupted call has them, become
   ``{}``: some servers refuse the whole prompt for them.
 - An interrupted assistant item holds only what can have been heard.
+- A user who went on after a turn that was taken to be over said one thing: one message, without the answers between of
+  which next to nothing was heard.
 - Whatever the model cannot take (images, audio) is replaced by words that say so.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from antiphon.audio.pcm import ms_to_samples
 from antiphon.core.conversation import Entry
+from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.tool_names import legal_name
 from antiphon.protocol.base import given
 from antiphon.protocol.items import (
@@ -49,6 +53,8 @@ _SILENT = "(the user says nothing)"
 _NO_RESULT = "No result yet."
 _NOT_APPROVED = "The call waits for the user's approval."
 _BYTES_PER_TOKEN = 3
+_BARELY_SAMPLES = ms_to_samples(500, INPUT_HZ)
+"""Nobody takes in what an answer says in so short a time."""
 
 
 # --- words -----------------------------------------------------------------------------------------------------
@@ -94,7 +100,8 @@ def messages_of(
     if instructions:
         thread.messages.append(SystemMessage(instructions))
     for entry in thread.entries:
-        thread.add(entry)
+        if entry not in thread.unheard:
+            thread.add(entry)
     return tuple(thread.messages)
 
 
@@ -111,6 +118,10 @@ class _Thread:
     """Names of the called functions, by call id."""
     placed: set[str] = field(default_factory=set)
     """The calls that stand in the prompt already."""
+    unheard: set[Entry] = field(default_factory=set)
+    """Answers that were cut off by a user who had not been done."""
+    joined: set[Entry] = field(default_factory=set)
+    """What users went on to say: it belongs to their message before it."""
 
     def __post_init__(self) -> None:
         self.results = {}
@@ -123,12 +134,27 @@ class _Thread:
             if isinstance(entry.item, FunctionCall) and isinstance(entry.item.call_id, str)
         }
 
+        for place, entry in enumerate(self.entries):
+            if entry.continues:
+                self._join(entry, self.entries[:place])
+
+    def _join(self, entry: Entry, before: Sequence[Entry]) -> None:
+        between: list[Entry] = []
+        for earlier in reversed(before):
+            if isinstance(earlier.item, Message) and earlier.item.role == "user":
+                self.joined.add(entry)
+                self.unheard.update(between)
+                return
+            if not _says_nothing(earlier, self.now):
+                return
+            between.append(earlier)
+
     def add(self, entry: Entry) -> None:
         match entry.item:
             case Message(role="system"):
                 self.messages.append(SystemMessage(item_text(entry)))
             case Message(role="user"):
-                self.messages.append(UserMessage(tuple(self._user_content(entry))))
+                self._add_user(entry)
             case Message():
                 if text := _assistant_text(entry, self.now):
                     self.messages.append(AssistantMessage(text))
@@ -140,6 +166,14 @@ class _Thread:
                 self._add_mcp_call(entry.id, call)
             case _:
                 pass
+
+    def _add_user(self, entry: Entry) -> None:
+        content = tuple(self._user_content(entry))
+        last = self.messages[-1] if self.messages else None
+        if entry in self.joined and isinstance(last, UserMessage):
+            self.messages[-1] = UserMessage(_one_thought(last.content, content))
+        else:
+            self.messages.append(UserMessage(content))
 
     def _user_content(self, entry: Entry) -> Iterable[UserContent]:
         assert isinstance(entry.item, Message)
@@ -184,6 +218,24 @@ class _Thread:
         tool_call = ToolCall(call_id, name, _legal_arguments(call.arguments))
         self.messages.append(AssistantMessage(tool_calls=(tool_call,)))
         self.messages.append(ToolMessage(call_id, name, _mcp_result(call)))
+
+
+def _says_nothing(entry: Entry, now: float) -> bool:
+    """Whether it is an answer of which next to nothing was heard, or something that no prompt holds."""
+    item = entry.item
+    if not isinstance(item, Message):
+        return not isinstance(item, FunctionCall | FunctionCallOutput | McpCall)
+    if item.role != "assistant":
+        return False
+    if entry.playout is None:
+        return item.status == "incomplete"
+    return entry.playout.heard_by(now) <= _BARELY_SAMPLES
+
+
+def _one_thought(said: tuple[UserContent, ...], more: tuple[UserContent, ...]) -> tuple[UserContent, ...]:
+    if said and more and isinstance(said[-1], TextContent) and isinstance(more[0], TextContent):
+        return (*said[:-1], TextContent(f"{said[-1].text} {more[0].text}"), *more[1:])
+    return (*said, *more)
 
 
 def _mcp_result(call: McpCall) -> str:
