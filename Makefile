@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: serve test test-clients test-browsers lint type format bench bench-rtc clean help
+.PHONY: serve test test-clients test-browsers lint type format bench bench-rtc bench-turns clean help
 
 help:  ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -34,6 +34,9 @@ bench: $(VENV)/.test  ## Measure, and print what docs/explanation/performance.md
 
 bench-rtc: $(VENV)/.test  ## Measure calls over WebRTC (ARGS=--quick takes a minute)
 	@$(PYTHON) -m bench.rtc $(ARGS)
+
+bench-turns: $(VENV)/.test  ## Make the labelled set of turns, and score how turns are taken on it (ARGS="--only medium")
+	@$(PYTHON) -m bench.turn_set && $(PYTHON) -m bench.turns $(ARGS)
 
 clean:  ## Remove what the other commands made (not the models)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

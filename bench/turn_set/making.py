@@ -30,6 +30,8 @@ _WORDS = RATE_HZ * 2 // 5
 """Of speech on either side of a pause inside a turn."""
 _BELOW_DB = (20, 10, 5)
 _ECHO_S = 0.08
+_ECHO_LEAD_S = 0.5
+"""About when the answer is heard first."""
 
 
 def made(voices: Voices) -> Iterator[Clip]:
@@ -203,7 +205,9 @@ def _over_answer(voices: Voices) -> Iterator[Clip]:
     for number, gain in enumerate((0.1, 0.2, 0.4)):
         # The loudspeaker, heard by the microphone: what the assistant said a moment ago.
         late = np.concatenate((np.zeros(round(_ECHO_S * RATE_HZ)), answer))[: 6 * RATE_HZ] * gain
-        yield _clip(f"echo_{number}", "echo", "hibari marin", ANSWER, _between(f"echo {number}", 0.0, late, 1.0), ())
+        yield _clip(
+            f"echo_{number}", "echo", "hibari marin", ANSWER, _between(f"echo {number}", _ECHO_LEAD_S, late, 1.0), ()
+        )
 
 
 def _over(name: str, kind: Kind, voice: str, words: str, sound: Sound) -> Clip:

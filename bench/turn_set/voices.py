@@ -107,7 +107,7 @@ def _sound(pcm: bytes) -> Sound:
 
 
 def _trimmed(sound: Sound) -> Sound:
-    loud = sound * (PEAK / np.max(np.abs(sound)))
+    loud: Sound = sound * (PEAK / np.max(np.abs(sound)))
     first, end = voiced(loud)
     for pause in pauses(loud):
         # What is heard for a moment before or behind a recording is not the speaker's voice.

@@ -1,0 +1,1 @@
+"""How turns are taken, scored on the labelled set: ``python -m bench.turns``."""
