@@ -194,7 +194,7 @@ def test_partials_are_stable_and_near_the_final_text(runner: asyncio.Runner) -> 
             await worker.run(lambda: None)
 
     async def run() -> list[Transcript]:
-        engine = WhisperStt(WhisperOptions(), worker=worker, clock=lambda: heard_s)
+        engine = WhisperStt(WhisperOptions(partial_interval_ms=700), worker=worker, clock=lambda: heard_s)
         stream = engine.transcribe(paced(), context=CONTEXT, options=SttOptions(partials=True))
         async with aclosing(stream):
             found = [transcript async for transcript in stream]
@@ -203,15 +203,34 @@ def test_partials_are_stable_and_near_the_final_text(runner: asyncio.Runner) -> 
 
     *partials, final = runner.run(run())
     texts = [partial.text for partial in partials]
-    assert len(texts) >= 8
-    assert not any(partial.is_final for partial in partials)
+    assert len(set(texts)) >= 8
+    assert not any(partial.is_final or partial.thorough for partial in partials)
     for before, after in pairwise(texts):
         assert after.startswith(before)
-        assert len(after) > len(before)
+    assert all(partial.hypothesis for partial in partials)
+    assert sorted({partial.audio_s for partial in partials}) == [partial.audio_s for partial in partials]
     assert final.is_final
     said_so_far = " ".join(final.text.split()[: len(texts[-1].split())])
     assert word_error_rate(said_so_far, texts[-1]) <= 0.15
     assert len(texts[-1]) >= 0.7 * len(final.text)
+
+
+@pytest.mark.engines
+def test_what_is_known_at_a_pause_is_the_final_transcript_where_silence_follows(whisper: Bench) -> None:
+    async def marked() -> AsyncIterator[bytes]:
+        async for chunk in chunks_of(recording("go_forward")):
+            yield chunk
+        yield b""
+        yield PAUSE
+
+    async def run() -> list[Transcript]:
+        async with aclosing(whisper.engine.transcribe(marked(), context=CONTEXT, options=SttOptions())) as found:
+            return [transcript async for transcript in found]
+
+    *_, final = found = whisper.run(run())
+    assert final.is_final
+    assert word_errors(SAID["go_forward"], final.text) <= 1
+    assert all(said.thorough and said.hypothesis == final.text for said in found[:-1])
 
 
 @pytest.mark.engines

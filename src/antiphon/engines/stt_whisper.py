@@ -15,12 +15,14 @@ import numpy as np
 from antiphon import weights
 from antiphon.engines.base import CallContext, EngineInfo, Samples, parse_options
 from antiphon.engines.errors import EngineError, EngineSettingsError
+from antiphon.engines.intake import End, Intake
 from antiphon.engines.registry import requires
 from antiphon.engines.whisper.decoding import NOTHING, Attempt, Decoded, WindowChoice, decode_partial, decode_speech
-from antiphon.engines.whisper.languages import ModelChoice, ModelName, Route, join_texts, route
-from antiphon.engines.whisper.live import Heard, Job, Partials
+from antiphon.engines.whisper.languages import ModelChoice, ModelName, Route, route
+from antiphon.engines.whisper.live import Job, Partials
 from antiphon.engines.whisper.model import Abandoned, WhisperModel
 from antiphon.engines.whisper.pauses import is_silent
+from antiphon.engines.whisper.utterance import Utterance
 from antiphon.engines.worker import Worker
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.speech import SttOptions, Transcript
@@ -55,7 +57,7 @@ class WhisperOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Decodes at a time."""
     nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 0
     """Lowers the priority of decoding (Linux)."""
-    partial_interval_ms: Annotated[int, msgspec.Meta(ge=100)] = 600
+    partial_interval_ms: Annotated[int, msgspec.Meta(ge=100)] = 450
     """New speech between two partial transcripts, at least."""
 
 
@@ -95,6 +97,7 @@ class WhisperStt:
         self._worker = worker or Worker("whisper", threads=options.parallel, nice=options.nice)
         self._clock = clock
         self._models = _Models(options)
+        self._open: set[Utterance] = set()
         model = _route(options, None).model
         self.info = EngineInfo(f"whisper {model}", f"ctranslate2 {metadata.version('ctranslate2')}", _RESIDUAL_MS)
 
@@ -116,27 +119,37 @@ class WhisperStt:
     async def transcribe(
         self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
     ) -> AsyncGenerator[Transcript, None]:
-        """Speech beyond the longest piece is decoded as it comes. ``context.deadline_s`` counts from the end."""
+        """Speech beyond the longest piece is decoded as it comes. ``context.deadline_s`` counts from the end.
+
+        A mark is answered within the time of one decode, and that is the final one if only silence follows.
+        """
         chosen = _route(self._options, options.language, options.languages)
         job = Job(chosen, hints=options.prompt.strip(), window=self._options.window)
-        heard = Heard(longest_samples=_LONGEST_S[chosen.model] * _RATE_HZ)
-        partials = self._partials(job) if options.partials else None
-        done: list[Decoded] = []
+        utterance = Utterance(
+            job,
+            longest_samples=_LONGEST_S[chosen.model] * _RATE_HZ,
+            decode=lambda samples, job: self._worker.start(self._decode, samples, job),
+            partials=self._partials(job) if options.partials else None,
+            before=self._stop_partials,
+        )
+        self._open.add(utterance)
+        intake = Intake(audio)
         try:
-            async for chunk in audio:
-                heard.add(chunk)
-                while heard.is_long:
-                    done.append(await self._finish(heard.cut(), job, partials))
-                    if partials and (text := partials.settle(done[-1])):
-                        yield Transcript(text, is_final=False)
-                if partials and (text := partials.poll(heard)):
-                    yield Transcript(text, is_final=False)
-            done.append(await self._finish(heard.samples(), job, partials, context.deadline_s))
+            while not isinstance(chunk := await intake.next(utterance.decoding), End):
+                if chunk:
+                    utterance.add(chunk)
+                    while utterance.is_long:
+                        await utterance.settle()
+                elif chunk is not None:
+                    utterance.mark()
+                for transcript in utterance.news():
+                    yield transcript
+            final = await self._final(utterance, context.deadline_s)
         finally:
-            job.abandoned.set()
-            if partials:
-                partials.stop()
-        yield _joined(done)
+            self._open.discard(utterance)
+            utterance.abandon()
+            await intake.aclose()
+        yield final
 
     def _partials(self, job: Job) -> Partials:
         return Partials(
@@ -147,14 +160,15 @@ class WhisperStt:
             interval_s=self._options.partial_interval_ms / 1000,
         )
 
-    async def _finish(
-        self, samples: Samples, job: Job, partials: Partials | None, deadline_s: float | None = None
-    ) -> Decoded:
-        if partials:
-            partials.stop()
+    def _stop_partials(self) -> None:
+        """Somebody waits for a decode: what nobody waits for makes room, whoever's it is."""
+        for utterance in self._open:
+            utterance.stop_partial()
+
+    async def _final(self, utterance: Utterance, deadline_s: float | None) -> Transcript:
         try:
             async with asyncio.timeout(deadline_s):
-                return await self._worker.run(self._decode, samples, job)
+                return await utterance.final()
         except TimeoutError as error:
             raise EngineError(EngineErrorKind.TIMEOUT, "whisper: no transcript in time") from error
 
@@ -222,13 +236,3 @@ def _directory(name: ModelName, path: str) -> Path:
     if absent:
         raise weights.WeightsMissing(f"path is set to {own}, which holds no {', no '.join(absent)}")
     return own
-
-
-def _joined(pieces: Sequence[Decoded]) -> Transcript:
-    language = next((piece.language for piece in pieces if piece.language), None)
-    return Transcript(
-        text=join_texts((piece.text for piece in pieces), language),
-        is_final=True,
-        language=language,
-        logprobs=tuple(entry for piece in pieces for entry in piece.logprobs),
-    )

@@ -9,7 +9,7 @@ from antiphon.engines.base import Samples
 from antiphon.engines.errors import EngineError
 from antiphon.engines.whisper.decoding import Decoded
 from antiphon.engines.whisper.languages import Route
-from antiphon.engines.whisper.live import Heard, Job, Partials
+from antiphon.engines.whisper.live import Heard, Hypothesis, Job, Partials
 from antiphon.vocabulary.errors import EngineErrorKind
 
 RATE_HZ = 16_000
@@ -51,6 +51,7 @@ class Bench:
         self.now_s = 100.0
         self.decodes: list[tuple[float, Job, asyncio.Future[Decoded]]] = []
         self.heard = Heard(longest_samples=28 * RATE_HZ)
+        self.found: list[Hypothesis] = []
         self._speed = speed
         self.partials = Partials(
             Job(Route("tiny.en", "en"), hints="", window="fast"),
@@ -72,8 +73,9 @@ class Bench:
         for start in range(0, len(audio), step):
             self.now_s += CHUNK_S / self._speed
             self.heard.add(audio[start : start + step])
-            if text := self.partials.poll(self.heard):
-                texts.append(text)
+            if found := self.partials.poll(self.heard):
+                self.found.append(found)
+                texts.append(found.stable)
         return texts
 
     def answer(self, text: str) -> None:
@@ -110,8 +112,8 @@ def test_one_decode_runs_at_a_time_and_slow_ones_are_followed_by_a_rest() -> Non
         bench.hear(pcm(1.5))
         assert bench.lengths_s == [0.6]
         bench.answer("one")
-        bench.hear(pcm(2.2))
-        assert bench.lengths_s == [0.6, 1.6 + 2 * 1.0]
+        bench.hear(pcm(1.6))
+        assert bench.lengths_s == [0.6, 1.6 + 1.5]
 
     run(test)
 

@@ -14,11 +14,11 @@ from antiphon.engines.whisper.languages import UNSPACED, Route
 from antiphon.engines.whisper.partials import StablePrefix
 from antiphon.engines.whisper.pauses import cut_position, ends_quietly, is_silent
 
-__all__ = ["Heard", "Job", "Partials"]
+__all__ = ["Heard", "Hypothesis", "Job", "Partials"]
 
 _LIVE = 0.5
 """Audio that comes at more than twice the speed of speech is a recording, whose final transcript is near."""
-_REST = 2.0
+_REST = 1.5
 """Between two partial decodes as much time passes as this many of them take."""
 _LOOK_AGAIN_S = 0.1
 
@@ -34,10 +34,23 @@ class Job:
     abandoned: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the current piece is taken to say."""
+
+    stable: str
+    """What will not change, of the whole utterance."""
+    text: str
+    """All of it, of this piece alone."""
+    audio_s: float
+    """The audio that was decoded reaches so far, from the beginning of the utterance."""
+
+
 class Heard:
     """The audio since the last cut."""
 
     def __init__(self, *, longest_samples: int) -> None:
+        self.cuts = 0
         self._longest_samples = longest_samples
         self._pcm = bytearray()
         self._cut_samples = 0
@@ -46,9 +59,14 @@ class Heard:
         self._pcm += chunk
 
     @property
+    def cut_s(self) -> float:
+        """What was cut off."""
+        return self._cut_samples / SAMPLE_RATE_HZ
+
+    @property
     def total_s(self) -> float:
         """Since the beginning, what was cut off included."""
-        return (self._cut_samples + len(self._pcm) // BYTES_PER_SAMPLE) / SAMPLE_RATE_HZ
+        return self.cut_s + len(self._pcm) // BYTES_PER_SAMPLE / SAMPLE_RATE_HZ
 
     @property
     def is_long(self) -> bool:
@@ -65,6 +83,7 @@ class Heard:
         cut = cut_position(samples, earliest=self._longest_samples // 2, latest=self._longest_samples)
         del self._pcm[: cut * BYTES_PER_SAMPLE]
         self._cut_samples += cut
+        self.cuts += 1
         return samples[:cut]
 
 
@@ -89,16 +108,26 @@ class Partials:
         self._began_s = clock()
         self._next_s = interval_s  # of heard audio
         self._prefix = StablePrefix()
-        self._running: asyncio.Future[Decoded] | None = None
+        self.running: asyncio.Future[Decoded] | None = None
         self._abandoned = job.abandoned
         self._started_s = 0.0
+        self._audio_s = 0.0
 
-    def poll(self, heard: Heard) -> str:
-        """To be called after every chunk. Returns the stable text if it has grown, else nothing."""
-        text = self._collect(heard)
-        if self._running is None and self._is_due(heard):
+    @property
+    def stable(self) -> str:
+        """The stable text of the whole utterance."""
+        return self._prefix.text
+
+    def poll(self, heard: Heard) -> Hypothesis | None:
+        """To be called after every chunk and decode. Returns what the newest decode says, once."""
+        found = self._collect(heard)
+        if self.running is None and self._is_due(heard):
             self._begin(heard)
-        return text
+        return found
+
+    def agree(self, decoded: Decoded) -> None:
+        """Another decode of the current piece is there."""
+        self._prefix.update(decoded.text)
 
     def settle(self, final: Decoded) -> str:
         """The current piece is finished. Returns the stable text if that has made it grow."""
@@ -107,27 +136,26 @@ class Partials:
         return after if after != before else ""
 
     def stop(self) -> None:
-        """Abandon the decode that runs."""
-        if self._running is None:
+        """Abandon the decode that runs: somebody else needs the worker, or nobody needs a partial transcript."""
+        if self.running is None:
             return
         self._abandoned.set()
-        if not self._running.cancel():
-            self._running.exception()  # or asyncio would report that nobody had asked for it
-        self._running = None
+        if not self.running.cancel():
+            self.running.exception()  # or asyncio would report that nobody had asked for it
+        self.running = None
 
-    def _collect(self, heard: Heard) -> str:
-        if self._running is None or not self._running.done():
-            return ""
-        running, self._running = self._running, None
+    def _collect(self, heard: Heard) -> Hypothesis | None:
+        if self.running is None or not self.running.done():
+            return None
+        running, self.running = self.running, None
         took_s = self._clock() - self._started_s
         self._next_s = max(self._next_s, heard.total_s + _REST * took_s)
         try:
-            hypothesis = running.result().text
+            text = running.result().text
         except EngineError:  # the worker has logged it, and the final decode will tell
-            return ""
-        before = self._prefix.text
-        after = self._prefix.update(hypothesis)
-        return after if after != before else ""
+            return None
+        stable = self._prefix.update(text)
+        return Hypothesis(stable, text, self._audio_s) if text else None
 
     def _is_due(self, heard: Heard) -> bool:
         if heard.total_s < self._next_s or self._clock() - self._began_s < _LIVE * heard.total_s or not self._idle():
@@ -143,4 +171,5 @@ class Partials:
         self._abandoned = partial.abandoned
         self._started_s = self._clock()
         self._next_s = heard.total_s + self._interval_s
-        self._running = self._start(heard.samples(), partial)
+        self._audio_s = heard.total_s
+        self.running = self._start(heard.samples(), partial)

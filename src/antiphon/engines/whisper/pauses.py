@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cut_at_pauses", "cut_position", "ends_quietly", "is_silent"]
+__all__ = ["cut_at_pauses", "cut_position", "ends_quietly", "goes_on_quietly", "is_silent"]
 
 _RATE_HZ = 16_000
 _FRAME_SAMPLES = 160
@@ -17,6 +17,10 @@ _SILENT_RMS = 5e-4
 _LOUDNESS_SAMPLES = 1_600
 _QUIET_RATIO = 0.1
 _TAIL_PIECES = 2
+_BURST_SAMPLES = 400
+"""25 ms: a plosive at the end of a word is as short."""
+_BURST_RATIO = 0.05
+"""26 dB below the loudest vowel: softer than any consonant that a transcript depends on."""
 
 _Samples = NDArray[np.float32]
 
@@ -59,10 +63,20 @@ def ends_quietly(samples: _Samples) -> bool:
     return float(loudness[-_TAIL_PIECES:].max()) < _QUIET_RATIO * float(loudness.max())
 
 
-def _loudness(samples: _Samples) -> NDArray[np.float64]:
+def goes_on_quietly(samples: _Samples, start: int) -> bool:
+    """Whether what follows from sample ``start`` on can add no word to what came before: silence, or nearly."""
+    tail = samples[start:]
+    if is_silent(tail):
+        return True
+    if not start:
+        return False
+    return float(_loudness(tail, _BURST_SAMPLES).max()) < _BURST_RATIO * float(_loudness(samples[:start]).max())
+
+
+def _loudness(samples: _Samples, piece_samples: int = _LOUDNESS_SAMPLES) -> NDArray[np.float64]:
     """RMS of each 100 ms, counted from the end; what is left over at the beginning is a shorter piece of its own."""
-    rest = len(samples) % _LOUDNESS_SAMPLES
-    power = np.square(samples[rest:], dtype=np.float64).reshape(-1, _LOUDNESS_SAMPLES).mean(axis=1)
+    rest = len(samples) % piece_samples
+    power = np.square(samples[rest:], dtype=np.float64).reshape(-1, piece_samples).mean(axis=1)
     first = [float(np.square(samples[:rest], dtype=np.float64).mean())] if rest else []
     loudness: NDArray[np.float64] = np.sqrt(np.concatenate([first, power]))
     return loudness
