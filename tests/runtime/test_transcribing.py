@@ -1,7 +1,7 @@
 """Utterances on their way to the recogniser: at its rate, whole, bounded, and gone once nobody wants them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,14 @@ import pytest
 
 from antiphon.audio.resample import resample
 from antiphon.core.inputs import TranscriptFailed, TranscriptProduced
-from antiphon.core.outputs import EndTranscription, FeedTranscription, StartTranscription, StopTranscription
-from antiphon.engines.base import SpeechToText
+from antiphon.core.outputs import (
+    AskHypothesis,
+    EndTranscription,
+    FeedTranscription,
+    StartTranscription,
+    StopTranscription,
+)
+from antiphon.engines.base import CallContext, SpeechToText
 from antiphon.runtime.transcribing import Transcribing
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, ScriptedStt
@@ -39,6 +45,9 @@ class Bench:
 
     def feed(self, item: str, pcm: bytes) -> None:
         self.transcribing.feed(FeedTranscription(item, 0, pcm))
+
+    def ask(self, item: str) -> None:
+        self.transcribing.ask(AskHypothesis(item, 0))
 
     def end(self, item: str) -> None:
         self.transcribing.end(EndTranscription(item, 0))
@@ -192,3 +201,75 @@ def test_more_than_256_utterances_of_a_session_do_not_wait() -> None:
         bench.transcribing.stop_all()
 
     _with(ScriptedStt([[HANG]]), use)
+
+
+# --- marks ---------------------------------------------------------------------------------------------------------
+
+
+class Noting(ScriptedStt):
+    """Notes what it is given: the length of the audio between two marks, in ms."""
+
+    def __init__(self, *, pause_s: float = 0.0) -> None:
+        super().__init__(["hello"], sample_rate_hz=24_000)
+        self.given: list[int] = []
+        self.pause_s = pause_s
+
+    async def transcribe(
+        self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
+    ) -> AsyncGenerator[Transcript, None]:
+        samples = 0
+        await asyncio.sleep(self.pause_s)
+        async for chunk in audio:
+            samples += len(chunk) // 2
+            if not chunk:
+                self.given.append(samples // 24)
+                yield Transcript("", is_final=False, hypothesis="hel", audio_s=samples / 24_000, thorough=True)
+        yield Transcript("hello", is_final=True)
+
+
+def test_a_mark_comes_behind_the_audio_that_was_there_and_before_what_follows() -> None:
+    stt = Noting()
+
+    async def use(bench: Bench) -> None:
+        bench.start("item_1")
+        for length_ms in (300, 1700, 500):
+            bench.feed("item_1", tone_ms(length_ms))
+            bench.ask("item_1")
+            await asyncio.sleep(0.01)
+        bench.feed("item_1", tone_ms(40))
+        bench.end("item_1")
+
+    bench = _with(stt, use)
+    assert stt.given == [300, 2000, 2500]
+    hypotheses = [fact.transcript.audio_s for fact in bench.facts if isinstance(fact, TranscriptProduced)][:-1]
+    assert hypotheses == [0.3, 2.0, 2.5]
+
+
+def test_of_marks_that_the_recogniser_has_not_come_to_the_last_says_all() -> None:
+    stt = Noting(pause_s=1)
+
+    async def use(bench: Bench) -> None:
+        bench.start("item_1")
+        await asyncio.sleep(0.5)
+        for _ in range(300):
+            bench.feed("item_1", tone_ms(10))
+            bench.ask("item_1")
+        bench.end("item_1")
+
+    _with(stt, use)
+    assert stt.given == [3000]
+
+
+def test_nobody_is_asked_about_an_utterance_that_has_ended_or_is_not_there() -> None:
+    stt = Noting()
+
+    async def use(bench: Bench) -> None:
+        bench.ask("item_1")
+        bench.hear("item_1", tone_ms(100))
+        bench.ask("item_1")
+        await asyncio.sleep(1)
+        bench.ask("item_1")
+
+    bench = _with(stt, use)
+    assert stt.given == []
+    assert len(bench.facts) == 1

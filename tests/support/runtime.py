@@ -13,6 +13,7 @@ from antiphon.engines.base import (
     NoiseReducer,
     SpeechToText,
     TextToSpeech,
+    TurnJudge,
     VoiceActivityDetector,
 )
 from antiphon.protocol.session_config import SessionUpdateBody
@@ -203,6 +204,7 @@ def engines_of(
     llm: LanguageModel | None = None,
     tts: TextToSpeech | None = None,
     noise_reducer: NoiseReducer | None = None,
+    turn_judge: TurnJudge | None = None,
     image_reader: ImageReader | None = None,
 ) -> Engines:
     """Scripted engines, but for those that are given."""
@@ -212,6 +214,7 @@ def engines_of(
         llm or ScriptedLlm(),
         tts or ScriptedTts(),
         noise_reducer=noise_reducer,
+        turn_judge=turn_judge,
         image_reader=image_reader,
     )
 
