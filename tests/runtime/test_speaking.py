@@ -13,7 +13,7 @@ from antiphon.engines.errors import EngineError
 from antiphon.protocol.session_config import FormatName
 from antiphon.runtime.speaking import Fact, Speaking
 from antiphon.testing.clock import run_virtual
-from antiphon.testing.scripted import HANG, ScriptedLlm, ScriptedTts
+from antiphon.testing.scripted import HANG, Delay, ScriptedLlm, ScriptedTts
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import LlmRequest, TextChunk, TokenUsage, ToolCallChunk
 from antiphon.vocabulary.speech import Clause, SpokenAudio
@@ -174,5 +174,28 @@ def test_speech_waits_for_room_and_the_model_for_speech() -> None:
             assert words < 7 * 300
             opened.set()
         assert sum(isinstance(fact, TextProduced) for fact in facts) == 7 * 2000
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("words", [4, 9])
+def test_the_first_clause_has_as_many_words_as_it_is_told(words: int) -> None:
+    tts = ScriptedTts()
+    llm = ScriptedLlm(["blue red green yellow black white brown pink grey orange purple silver."])
+    speaking = Speaking(_order(), llm, tts, report=lambda _: None, room=_room, session_id="sess_1", first_words=words)
+    run_virtual(_run(speaking))
+    assert len(tts.spoken[0].text.split()) == words
+
+
+def test_what_was_spoken_does_not_wait_for_a_clause_that_is_not_written_yet() -> None:
+    facts: list[Fact] = []
+    llm = ScriptedLlm([[TextChunk("One two three. "), TextChunk("Four. "), Delay(5), TextChunk("Five six.")]])
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_speaking(llm, ScriptedTts(), facts.append).run())
+            await asyncio.sleep(1)
+            heard_ms = sum(fact.samples for fact in _audio(facts)) // 24
+            assert heard_ms == 20 * len("One two three." + "Four.")
 
     run_virtual(main())

@@ -11,6 +11,7 @@ from antiphon.engines.resilient import Resilience
 from antiphon.runtime.draft_places import DraftPlaces
 from antiphon.runtime.engine_work import EngineFact, EngineOrder, EngineWork
 from antiphon.runtime.engines import Engines
+from antiphon.runtime.text_split import FIRST_WORDS
 from antiphon.vocabulary.llm import LlmRequest, TextContent, UserMessage
 
 __all__ = ["Work", "asked", "respond", "turns_passed", "working"]
@@ -33,7 +34,7 @@ class Work:
             room=_room,
             session_id=session_id,
             audio_bytes=1 << 25,
-            first_words=8,
+            first_words=FIRST_WORDS,
         )
 
     def order(self, *orders: EngineOrder) -> None:

@@ -6,6 +6,7 @@ from antiphon.core.config import DEFAULT_INSTRUCTIONS, BargeIn
 from antiphon.core.limits import Limits
 from antiphon.core.stored_prompts import StoredPrompts
 from antiphon.engines.resilient import Resilience
+from antiphon.runtime.text_split import FIRST_WORDS
 
 __all__ = ["RuntimeSettings"]
 
@@ -39,7 +40,7 @@ class RuntimeSettings:
     """With considerate barge-in: how long speech interrupts by its length alone."""
     echo_grace_ms: int = 500
     """On a call: how long after the first sound ever played speech is not taken to be the user's without its words."""
-    first_piece_words: int = 8
+    first_piece_words: int = FIRST_WORDS
     """Of the first piece of an answer's speech, which then ends, punctuation or not."""
     resilience: Resilience = field(default_factory=Resilience)
     """How long an engine may be silent, and what is tried again."""

@@ -20,7 +20,7 @@ from antiphon.core.outputs import SpeechOrder, StartResponse
 from antiphon.engines.base import CallContext, Draft, LanguageModel, TextToSpeech
 from antiphon.engines.errors import EngineError
 from antiphon.protocol.session_config import FormatName
-from antiphon.runtime.text_split import ClauseSplitter
+from antiphon.runtime.text_split import FIRST_WORDS, ClauseSplitter
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.llm import FinishReason, GenerationFinished, TextChunk, TokenUsage, ToolCallChunk
 from antiphon.vocabulary.speech import Clause, SpokenAudio
@@ -59,7 +59,7 @@ class Speaking:
         report: Callable[[Fact], None],
         room: Callable[[], Awaitable[None]],
         session_id: str,
-        first_words: int = 8,
+        first_words: int = FIRST_WORDS,
     ) -> None:
         """``room`` waits while more than the client can take is on its way to it; ``first_words``: of the first clause,
         which then ends, punctuation or not."""
@@ -121,7 +121,7 @@ class Speaking:
     # --- words -----------------------------------------------------------------------------------------------------
 
     async def _think(self) -> None:
-        splitter = ClauseSplitter()
+        splitter = ClauseSplitter(first_words=self._first_words)
         context = CallContext(self._session_id, draft=self._draft)
         async with aclosing(self._llm.generate(self._order.request, context=context)) as chunks:
             async for chunk in chunks:
