@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: serve test test-clients test-browsers lint type format bench bench-rtc bench-turns clean help
+.PHONY: serve test test-clients test-browsers lint type format bench bench-rtc bench-turns bench-voice clean help
 
 help:  ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -37,6 +37,9 @@ bench-rtc: $(VENV)/.test  ## Measure calls over WebRTC (ARGS=--quick takes a min
 
 bench-turns: $(VENV)/.test  ## Make the labelled set of turns, and score how turns are taken on it (ARGS="--only medium")
 	@$(PYTHON) -m bench.turn_set && $(PYTHON) -m bench.turns $(ARGS)
+
+bench-voice: $(VENV)/.test  ## Ask spoken questions, and measure when the answer is heard (ARGS="--questions 5")
+	@$(PYTHON) -m bench.turn_set --if-missing && $(PYTHON) -m bench.voice $(ARGS)
 
 clean:  ## Remove what the other commands made (not the models)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -33,6 +33,9 @@ class Client:
     async def send(self, **event: Any) -> None:
         await self._socket.send(json.dumps(event))
 
+    async def send_text(self, text: str) -> None:
+        await self._socket.send(text)
+
     async def next(self) -> tuple[float, dict[str, Any]]:
         text = await self._socket.recv()
         return time.perf_counter(), json.loads(text)

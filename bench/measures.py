@@ -14,7 +14,7 @@ from bench.processes import instant_server, usage
 from tests.support.audio import recording, silence_ms
 from tests.support.server import ServerProcess, running_server
 
-__all__ = ["chunks", "embedded", "lag", "memory", "overhead"]
+__all__ = ["chunks", "embedded", "lag", "memory", "overhead", "voiced_recording"]
 
 Rows = Sequence[Sequence[str]]
 _SPEECH = "go_forward.wav"
@@ -60,7 +60,7 @@ async def _text_turn(client: Client) -> float:
 
 async def _spoken_turns(server: ServerProcess, turns: int) -> list[float]:
     async with connected(server.websocket_url) as client:
-        return [await _spoken_turn(client, _voiced(_SPEECH), since="stopped") for _ in range(turns)]
+        return [await _spoken_turn(client, voiced_recording(_SPEECH), since="stopped") for _ in range(turns)]
 
 
 async def _spoken_turn(client: Client, speech: bytes, *, since: str) -> float:
@@ -76,7 +76,7 @@ async def _spoken_turn(client: Client, speech: bytes, *, since: str) -> float:
     return (first - (stopped if since == "stopped" else spoken.result())) * 1000
 
 
-def _voiced(name: str) -> bytes:
+def voiced_recording(name: str) -> bytes:
     """A recording without what follows its last voiced sample."""
     pcm = recording(name)
     loud = np.flatnonzero(np.abs(pcm_to_samples(pcm)) > 0.02)
@@ -166,7 +166,7 @@ def embedded(turns: int, arguments: Sequence[str]) -> Rows:
 
 
 async def _embedded_turns(server: ServerProcess, turns: int) -> list[float]:
-    speech = _voiced(_QUESTION)
+    speech = voiced_recording(_QUESTION)
     latencies = []
     for _ in range(turns):
         async with connected(server.websocket_url) as client:

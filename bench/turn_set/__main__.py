@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from bench.turn_set.clips import RATE_HZ, folder, save
+from bench.turn_set.clips import RATE_HZ, folder, is_made, save
 from bench.turn_set.making import made
 from bench.turn_set.voices import Voices
 
@@ -20,7 +20,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.turn_set", description=__doc__)
     parser.add_argument("--kokoro", type=Path, default=os.environ.get("KOKORO"), help="directory of Kokoro's files")
     parser.add_argument("--into", type=Path, default=folder())
+    parser.add_argument("--if-missing", action="store_true", help="make nothing where there is a set")
     given = parser.parse_args()
+    if given.if_missing and is_made(given.into):
+        return
     voices = Voices(Path(given.kokoro) if given.kokoro else None)
     clips = list(made(voices))
     save(clips, given.into)

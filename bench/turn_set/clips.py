@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["RATE_HZ", "Clip", "Kind", "Span", "folder", "load", "save"]
+__all__ = ["RATE_HZ", "Clip", "Kind", "Span", "folder", "is_made", "load", "save"]
 
 RATE_HZ = 24_000
 
@@ -67,6 +67,10 @@ class _Label(msgspec.Struct, frozen=True, kw_only=True):
 def folder() -> Path:
     """``$TURN_SET``, else ``.cache/turn_set`` in the repository."""
     return Path(os.environ.get("TURN_SET") or Path(__file__).parents[2] / ".cache" / "turn_set")
+
+
+def is_made(where: Path) -> bool:
+    return (where / _LABELS).is_file()
 
 
 def save(clips: Sequence[Clip], into: Path) -> None:
