@@ -220,7 +220,10 @@ class LlamaCpp:
         return [len(tokens) for tokens in await self._link.tokens_of(texts)]
 
     async def prefill(self, request: LlmRequest, *, context: CallContext) -> None:
-        """Read a prompt ahead: all messages, the last one left open. Does nothing while anybody wants an answer."""
+        """Read a prompt ahead: all messages, the last one left open. Does nothing while anybody wants an answer.
+
+        What was read stays, also where it is cut short: the next prompt is read from the first token that differs.
+        """
         await self._ready()
         head, rest = for_prefill(request)
         order = await self._order(head, rest, context, most_tokens=0)
@@ -296,7 +299,7 @@ class LlamaCpp:
         """Raises ``_NotForced`` before anything else came if the answer has not the form asked for."""
         parser = ToolCallParser([tool.name for tool in asked.tools], several=asked.several, former=asked.former)
         wait_s = self._options.wait_s if context.deadline_s is None else min(self._options.wait_s, context.deadline_s)
-        run = self._runs.open(asked.order)
+        run = self._runs.open(asked.order, draft=context.draft)
         try:
             while not parser.done and (event := await run.next(wait_s=wait_s)) is not None:
                 for piece in parser.feed(event.content):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from antiphon.engines.base import Draft
 from antiphon.engines.llamacpp.schedule import Job, Rank, Schedule, ScheduleLimits
 from antiphon.engines.llamacpp.slots import Slots, shared_tokens
 
@@ -31,6 +32,10 @@ class Scene:
                 self.schedule.wrote(self.jobs[name], now_s)
             case "park":
                 self.schedule.park(self.jobs[name])
+            case "adopt":
+                draft = self.jobs[name].draft
+                assert draft is not None
+                draft.adopted = True
             case "end":
                 self.schedule.remove(self.jobs[name])
                 self.ended.add(name)
@@ -57,7 +62,13 @@ class Scene:
         if name not in self.jobs:
             start = 1000 * len(self.jobs)
             size = SHORT if "short" in kind else LONG
-            self.jobs[name] = Job(name, range(start, start + size), ahead="ahead" in kind, whole="whole" in kind)
+            self.jobs[name] = Job(
+                name,
+                range(start, start + size),
+                ahead="ahead" in kind,
+                whole="whole" in kind,
+                draft=Draft() if "draft" in kind else None,
+            )
         return self.jobs[name]
 
 
@@ -146,6 +157,55 @@ RULES: dict[str, Sequence[Step]] = {
         (0.2, "end b", "-"),
     ],
     "a prompt read ahead gives way to a newer one": [(0, "want a long,ahead", "a"), (0.1, "want b long,ahead", "b")],
+    "a draft runs while nobody wants an answer, before what is read ahead": [
+        (0.0, "want a short,draft", "a"),
+        (0.1, "want b short,ahead", "a"),
+        (0.2, "want c short,draft", "a"),
+        (0.3, "end a", "c"),
+        (0.4, "end c", "b"),
+    ],
+    "a prompt read ahead is dropped for a draft": [(0.0, "want a long,ahead", "a"), (0.1, "want b long,draft", "b")],
+    "a draft gives way to any answer at once, and goes on after it": [
+        (0.0, "want a short,draft", "a"),
+        (0.0, "answers a", "a"),
+        (0.1, "want b long", "b"),
+        (0.2, "end b", "a"),
+    ],
+    "a draft goes behind all answers, however long it has waited": [
+        (0.0, "want a short", "a"),
+        (0.0, "want b short,draft", "a"),
+        (5.0, "want c long", "a"),
+        (5.1, "end a", "c"),
+        (9.0, "want d short", "d"),
+        (9.1, "end d", "c"),
+        (9.2, "end c", "b"),
+    ],
+    "a forced draft gives way, too": [
+        (0.0, "want a short,draft,whole", "a"),
+        (0.0, "answers a", "a"),
+        (0.1, "want b short", "b"),
+    ],
+    "no answer gives way to a draft": [
+        (0.0, "want a short", "a"),
+        (0.0, "answers a", "a"),
+        (0.1, "want b short,draft", "a"),
+        (9.0, "answers a", "a"),
+    ],
+    "an adopted draft runs on": [
+        (0.0, "want a short,draft", "a"),
+        (0.1, "adopt a", "a"),
+        (0.2, "want b short", "a"),
+        (0.3, "answers a", "a"),
+        (1.2, "answers a", "a"),
+        (1.3, "answers a", "b"),
+    ],
+    "a draft that is adopted while it waits has its place among the answers": [
+        (0.0, "want a short", "a"),
+        (0.1, "want b short,draft", "a"),
+        (0.2, "want c short", "a"),
+        (0.3, "adopt b", "a"),
+        (0.4, "end a", "b"),
+    ],
     "a parked job runs when it wants to": [
         (0.0, "want a short", "a"),
         (0.1, "park a", "-"),
@@ -176,6 +236,14 @@ SLOT_RULES: dict[str, tuple[int, Sequence[Step]]] = {
             (0.4, "end a", "c"),
             (0.5, "end c", "b"),
         ],
+    ),
+    "a draft gives its slot up where there is no other": (
+        1,
+        [(0.0, "want a long,draft", "a"), (0.1, "want b long", "b"), (0.2, "end b", "a")],
+    ),
+    "a draft takes no slot from a job whose consumer has enough": (
+        1,
+        [(0.0, "want a short", "a"), (0.1, "park a", "-"), (0.2, "want b short,draft", "-"), (0.3, "end a", "b")],
     ),
     "with one slot everybody queues": (
         1,
@@ -258,6 +326,9 @@ def test_a_schedule_is_idle_while_nobody_wants_an_answer() -> None:
     assert scene.schedule.idle
     scene.do(0.0, "want a long,ahead")
     assert scene.schedule.idle
+    scene.do(0.1, "want d short,draft")
+    assert not scene.schedule.idle
+    scene.do(0.2, "end d")
     scene.do(0.0, "want b short")
     assert not scene.schedule.idle
 

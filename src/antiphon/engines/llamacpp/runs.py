@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.engines.base import Draft
 from antiphon.engines.errors import EngineError
 from antiphon.engines.llamacpp.link import Event, Link, refused
 from antiphon.engines.llamacpp.prefixes import Prefix, Prefixes
@@ -26,6 +27,11 @@ __all__ = ["Order", "Run", "Runs"]
 
 _MOST_AHEAD = 64
 """So many events a run may be ahead of its consumer before it gives way."""
+_MOST_AHEAD_OF_DRAFTS = 8
+"""What a draft writes may never be needed."""
+_STEP_TOKENS = 8
+"""A prompt that is read ahead is read in steps of so many tokens, as others may need the process at any time. Steps
+cost no more than their tokens do."""
 _WORTH_RESTORING_TOKENS = 32
 _AHEAD_WITHIN_S = 1.0
 """A prompt that cannot be read ahead by then is not read ahead."""
@@ -79,9 +85,9 @@ class Runs:
         self._last_sign_s = 0.0
         self._watch: asyncio.TimerHandle | None = None
 
-    def open(self, order: Order, *, ahead: bool = False) -> "Run":
+    def open(self, order: Order, *, ahead: bool = False, draft: Draft | None = None) -> "Run":
         """A run; it begins with the first ``Run.next``. ``Run.close`` must follow."""
-        job = Job(order.session_id, order.tokens, ahead=ahead, whole=order.schema is not None)
+        job = Job(order.session_id, order.tokens, ahead=ahead, whole=order.schema is not None, draft=draft)
         job.stored = self.prefixes.find(order.tokens)[1]
         run = Run(self, job, order)
         self._runs[job] = run
@@ -94,8 +100,12 @@ class Runs:
             run.fail(EngineError(EngineErrorKind.UNAVAILABLE, "the language model broke off"))
 
     def pump(self) -> None:
-        """Start the run whose turn it is."""
-        job = self.schedule.next(time.monotonic())
+        """Start the run whose turn it is; what is done on suspicion makes room at once."""
+        now_s = time.monotonic()
+        running = self.schedule.running
+        if running is not None and not running.is_real and self.schedule.must_yield(now_s):
+            self._runs[running].make_room()
+        job = self.schedule.next(now_s)
         if job is not None:
             self._runs[job].granted.set()
 
@@ -151,6 +161,8 @@ class Run:
         self._head_only = False
         """Only the system's turn is being read, to be kept."""
         self._head_read = False
+        self._read_to = 0
+        """So many tokens of a prompt that is read ahead were asked for."""
         self._fault: EngineError | None = None
         self._over = False
         self._wake = asyncio.Event()
@@ -183,6 +195,11 @@ class Run:
         self._abort()
         self._over = True
         self._runs.drop(self._job)
+
+    def make_room(self) -> None:
+        """Others want an answer now. A request that is only being made is dropped with its first event."""
+        if self._exchange is not None:
+            self._give_way()
 
     def fail(self, fault: EngineError) -> None:
         self._abort()
@@ -221,6 +238,10 @@ class Run:
         tokens: Sequence[int] = self._job.tokens
         if self._head_only:
             tokens = tokens[: order.head_tokens]
+        elif self._job.ahead:
+            read = max(self._read_to, shared_tokens(slot.tokens, tokens))
+            self._read_to = min(len(tokens), read + _STEP_TOKENS)
+            tokens = tokens[: self._read_to]
         payload: dict[str, Any] = {
             "prompt": tokens,
             "id_slot": slot.index,
@@ -270,8 +291,11 @@ class Run:
             prefixes.give_up()
 
     def _give_way(self) -> None:
-        """Stop for now; a prompt that is only read ahead stops for good."""
+        """Stop for now; a prompt that is only read ahead stops for good, and so does what cannot go on later."""
         self._abort()
+        if self._job.whole and self._job.answering:
+            self.fail(EngineError(EngineErrorKind.OVERLOADED, "the draft had to give way"))
+            return
         self._before, self._now = self.output_tokens, 0
         self.granted.clear()
         if 0 < self._order.most_tokens <= self._before:
@@ -308,8 +332,12 @@ class Run:
             self._has_written(event)
         if event.stop:
             self._stopped(event)
-        elif self._runs.schedule.must_yield(time.monotonic()) or len(self._events) >= _MOST_AHEAD:
+        elif self._runs.schedule.must_yield(time.monotonic()) or self._is_far_ahead():
             self._give_way()
+
+    def _is_far_ahead(self) -> bool:
+        most = _MOST_AHEAD_OF_DRAFTS if self._job.is_draft else _MOST_AHEAD
+        return not self._job.whole and len(self._events) >= most
 
     def on_end(self, refusal: Reply | None) -> None:
         self.fail(refused(refusal) if refusal else EngineError(EngineErrorKind.FAILED, "the answer broke off"))
@@ -338,5 +366,7 @@ class Run:
         if self._head_only:
             self._head_only, self._head_read = False, True
             self._wake.set()
+        elif self._job.ahead and self._read_to < len(self._order.tokens):
+            self._wake.set()  # on to the next step
         else:
             self._finish(event.stop_type)

@@ -1,17 +1,19 @@
 """Whose turn it is: one job at a time reads its prompt or writes its answer. Pure: time is an argument.
 
-- Short prompts go first, then answers that were interrupted, then long prompts, then prompts read ahead.
+- Short prompts go first, then answers that were interrupted, then long prompts, then drafts, then prompts read ahead.
 - A long prompt gives way to a short one at once, an answer gives way when its turn is over; both go on later from
   where they stopped, since their slot keeps what was read.
 - Whoever has waited for ``patience_s`` goes before everybody else and keeps its turn, so nobody starves.
 - One slot is reserved: a long prompt does not take the last free one.
-- A prompt is read ahead only while nobody wants an answer, and is dropped when somebody does.
+- A draft gives way to whoever wants an answer, at once; when it is adopted it is as any other, wherever it stands.
+- A prompt is read ahead only while nobody wants an answer, not even a draft, and is dropped when somebody does.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 
+from antiphon.engines.base import Draft
 from antiphon.engines.llamacpp.slots import Slot, Slots, shared_tokens
 
 __all__ = ["Job", "Rank", "Schedule", "ScheduleLimits"]
@@ -23,7 +25,8 @@ class Rank(IntEnum):
     SHORT_PROMPT = 0
     ANSWER = 1
     LONG_PROMPT = 2
-    AHEAD = 3
+    DRAFT = 3
+    AHEAD = 4
 
 
 class _State(Enum):
@@ -42,7 +45,8 @@ class Job:
     """The prompt, and what was written so far."""
     ahead: bool = False
     whole: bool = False
-    """Once it answers it cannot be interrupted."""
+    """Once it answers it cannot be interrupted and go on later."""
+    draft: Draft | None = None
     stored: int = 0
     """So many tokens at its beginning can be put into any slot without reading them."""
     slot: Slot | None = None
@@ -55,6 +59,16 @@ class Job:
     _writes_since_s: float | None = field(default=None, repr=False)
     """The first token of this turn."""
     _urgent: bool = field(default=False, repr=False)
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether its answer may never be needed."""
+        return self.draft is not None and not self.draft.adopted
+
+    @property
+    def is_real(self) -> bool:
+        """Whether somebody waits for it."""
+        return not self.ahead and not self.is_draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +95,12 @@ class Schedule:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody wants an answer."""
+        """Whether nobody wants an answer, not even a draft."""
         return all(job.ahead for job in self._jobs)
 
     @property
     def full(self) -> bool:
-        return sum(job._state is _State.WAITING for job in self._jobs) >= self._limits.queue_limit
+        return sum(job.is_real for job in self._waiting()) >= self._limits.queue_limit
 
     def want(self, job: Job, now_s: float) -> None:
         """The job wants to run: it is new, or its consumer wants more."""
@@ -114,10 +128,13 @@ class Schedule:
         if job is None:
             return False
         others = [other for other in self._waiting() if self._slot_for(other) is not None]
+        if job.ahead:
+            return bool(others)
+        if job.is_draft:
+            return any(other.is_real for other in others)
+        others = [other for other in others if other.is_real]
         if not others or (job.whole and job._writes_since_s is not None):
             return False
-        if job.ahead:
-            return True
         if job._writes_since_s is not None:
             return now_s - job._writes_since_s >= self._limits.turn_s
         if job._urgent:
@@ -147,11 +164,12 @@ class Schedule:
         return [job for job in self._jobs if job._state is _State.WAITING]
 
     def _has_waited(self, job: Job, now_s: float) -> bool:
-        return not job.ahead and now_s - job._since_s >= self._limits.patience_s
+        return job.is_real and now_s - job._since_s >= self._limits.patience_s
 
     def _order(self, job: Job, now_s: float) -> tuple[bool, int, float]:
         waited = self._has_waited(job, now_s)
-        return not waited, 0 if waited else job.rank, job._since_s
+        rank = Rank.DRAFT if job.is_draft else job.rank
+        return not waited, 0 if waited else rank, job._since_s
 
     def _rank(self, job: Job) -> Rank:
         if job.ahead:
@@ -179,11 +197,16 @@ class Schedule:
         """Its own, else a free one, else that of a parked job; None if it has to wait for one."""
         if job.slot is not None:
             return job.slot
-        bound = {other.slot.index for other in self._jobs if other.slot is not None}
+        others = [other for other in self._jobs if other.slot is not None and not self._makes_room(other, job)]
+        bound = {other.slot.index for other in others if other.slot is not None}
         if job.rank >= Rank.LONG_PROMPT and 1 < len(self._slots) <= len(bound) + 1:
             return None
         free = self._slots.best(job.session_id, job.tokens, taken=bound)
-        if free is not None or job.ahead:
+        if free is not None or not job.is_real:
             return free
-        active = {o.slot.index for o in self._jobs if o.slot is not None and o._state is not _State.PARKED}
+        active = {o.slot.index for o in others if o.slot is not None and o._state is not _State.PARKED}
         return self._slots.best(job.session_id, job.tokens, taken=active)
+
+    @staticmethod
+    def _makes_room(running: Job, job: Job) -> bool:
+        return running._state is _State.RUNNING and not running.is_real and job.is_real
