@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import wave
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ def recording(name: str) -> Signal:
 
 
 class Model:
-    """Stands for the ONNX session: keeps what it was given; ``hold`` makes it block."""
+    """Stands for the ONNX session: keeps what it was given; ``hold`` makes it block. Its answer depends on the features
+    where it is None."""
 
-    def __init__(self, answer: float = 0.25) -> None:
+    def __init__(self, answer: float | None = 0.25) -> None:
         self.inputs: list[NDArray[np.float32]] = []
         self.hold: threading.Event | None = None
         self.entered = threading.Event()
@@ -44,7 +46,10 @@ class Model:
         self.entered.set()
         if self.hold:
             assert self.hold.wait(10)
-        return [np.array([[self._answer]], np.float32)]
+        return [np.array([[self._answer_of(features)] for features in inputs["input_features"]], np.float32)]
+
+    def _answer_of(self, features: NDArray[np.float32]) -> float:
+        return float(np.abs(features).mean()) if self._answer is None else self._answer
 
 
 def judged(judge: SmartTurn, samples: Signal) -> float:
@@ -121,6 +126,96 @@ def test_a_judgement_that_takes_too_long_is_a_timeout_and_one_too_many_is_overlo
     assert asyncio.run(kinds()) == [EngineErrorKind.TIMEOUT, EngineErrorKind.OVERLOADED]
 
 
+def turns(count: int) -> list[Signal]:
+    """Noise that differs."""
+    random = np.random.default_rng(0)
+    return [random.normal(0.0, 0.1, RATE_HZ * (1 + turn)).astype(np.float32) for turn in range(count)]
+
+
+def together(model: Model, *, cancelled: int | None = None, **options: int) -> list[float | None]:
+    """Several turns: the first is being judged when the others come."""
+    model.hold = threading.Event()
+
+    async def main() -> list[float | None]:
+        judge = SmartTurn(model, **options)
+        async with asyncio.TaskGroup() as tasks:
+            running = []
+            for turn in turns(6):
+                running.append(tasks.create_task(judge.judge(turn, text="", context=CONTEXT)))
+                await asyncio.sleep(0)
+                assert await asyncio.to_thread(model.entered.wait, 10)
+            if cancelled is not None:
+                running[cancelled].cancel()
+                await asyncio.wait([running[cancelled]])
+            assert model.hold is not None
+            model.hold.set()
+        await judge.aclose()
+        return [None if task.cancelled() else task.result() for task in running]
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(1, [1] * 6), (4, [1, 4, 1]), (8, [1, 5])])
+def test_what_waits_together_is_judged_in_one_call_as_it_would_be_one_by_one(batch: int, sizes: list[int]) -> None:
+    model = Model(answer=None)
+    assert together(model, batch=batch) == [judged(SmartTurn(Model(answer=None)), turn) for turn in turns(6)]
+    assert [len(features) for features in model.inputs] == sizes
+    assert len(model.threads) == 1
+
+
+def test_nobody_computes_for_who_does_not_wait_any_more() -> None:
+    model = Model()
+    assert together(model, cancelled=2, batch=8) == [0.25, 0.25, None, 0.25, 0.25, 0.25]
+    assert [len(features) for features in model.inputs] == [1, 4]
+
+
+def test_audio_that_cannot_be_judged_is_bad_input_for_its_turn_alone() -> None:
+    class Picky(Model):
+        def _answer_of(self, features: NDArray[np.float32]) -> float:
+            return float("nan") if np.isnan(features).any() else 0.5
+
+    async def main() -> list[float | BaseException]:
+        model = Picky()
+        model.hold = threading.Event()
+        judge = SmartTurn(model, batch=8)
+        good, bad = np.ones(RATE_HZ, np.float32), np.full(RATE_HZ, np.nan, np.float32)
+        calls = [judge.judge(turn, text="", context=CONTEXT) for turn in (good, good, bad, good)]
+        asyncio.get_running_loop().call_later(0.05, model.hold.set)
+        results: list[float | BaseException] = []
+
+        async def one(call: Coroutine[Any, Any, float]) -> None:
+            try:
+                results.append(await call)
+            except EngineError as error:
+                results.append(error)
+
+        async with asyncio.TaskGroup() as tasks:
+            for call in calls:
+                tasks.create_task(one(call))
+        await judge.aclose()
+        return results
+
+    first, second, third, fourth = asyncio.run(main())
+    assert (first, second, fourth) == (0.5, 0.5, 0.5)
+    assert isinstance(third, EngineError)
+    assert third.kind is EngineErrorKind.BAD_INPUT
+
+
+@pytest.mark.engines
+def test_the_model_judges_a_batch_as_it_judges_each() -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        judge = create({})
+        audio = [recording(name) for name in ("go_forward", "cards_005", "austen_0870")]
+        each = [await judge.judge(one, text="", context=CONTEXT) for one in audio]
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(judge.judge(one, text="", context=CONTEXT)) for one in audio]
+        await judge.aclose()
+        return each, [task.result() for task in running]
+
+    each, batched = asyncio.run(main())
+    assert batched == pytest.approx(each, abs=1e-4)
+
+
 @pytest.mark.engines
 def test_whole_commands_are_complete_and_a_sentence_cut_in_the_middle_is_not() -> None:
     # Sentences read from a book are left out where the reader's voice stays up at the end.
@@ -140,7 +235,7 @@ def test_weights_are_required_unless_a_path_is_configured() -> None:
     assert list(needed.weights({"path": "/models/turn.onnx"})) == []
 
 
-@pytest.mark.parametrize("options", [{"path": "/nowhere/at.all"}, {"queue_limit": -1}, {"threads": 2}])
+@pytest.mark.parametrize("options", [{"path": "/nowhere/at.all"}, {"queue_limit": -1}, {"batch": 0}, {"threads": 2}])
 def test_wrong_options_are_a_settings_error_in_one_line(options: dict[str, object]) -> None:
     with pytest.raises(EngineSettingsError, match=r"^smart_turn: [^\n]+$"):
         create(options)

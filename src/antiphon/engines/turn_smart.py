@@ -6,7 +6,10 @@ in front of shorter turns, zero mean and unit variance, Whisper's log-mel of sha
 
 import asyncio
 import math
-from collections.abc import Mapping
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -35,6 +38,8 @@ class SmartTurnOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The model's file, or a directory that holds it; empty: the weights of the manifest."""
     queue_limit: Annotated[int, msgspec.Meta(ge=0)] = 16
     """Judgements that may wait for the engine's one thread; more are refused as overloaded."""
+    batch: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    """Of those that wait, so many are judged in one call of the model."""
 
 
 @requires("onnxruntime", weights=lambda options: () if options.get("path") else (_MODEL,))
@@ -47,15 +52,28 @@ def create(options: Mapping[str, Any]) -> "SmartTurn":
         path = weights.single_file(_MODEL, configured=chosen.path or None)
     except weights.WeightsError as error:
         raise EngineSettingsError(f"smart_turn: {error}") from error
-    return SmartTurn(open_session("smart_turn", path), queue_limit=chosen.queue_limit)
+    return SmartTurn(open_session("smart_turn", path), queue_limit=chosen.queue_limit, batch=chosen.batch)
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    samples: Samples
+    probability: float | None = None
 
 
 class SmartTurn:
-    """A ``TurnJudge``. One judgement takes about 30 ms of one core, however long the turn."""
+    """A ``TurnJudge``. One judgement takes about 30 ms of one core, however long the turn.
 
-    def __init__(self, session: Any, *, queue_limit: int = 16) -> None:
+    What waits together is judged in one call, in the order of its coming. That saves no computation (30 ms a turn, as
+    one by one), so a call is kept short: all that are in it have to wait for the last.
+    """
+
+    def __init__(self, session: Any, *, queue_limit: int = 16, batch: int = 4) -> None:
         self._session = session
+        self._batch = batch
         self._worker = Worker("smart_turn", queue_limit=queue_limit)
+        self._waiting: deque[_Asked] = deque()
+        self._lock = threading.Lock()
 
     @property
     def info(self) -> EngineInfo:
@@ -66,7 +84,7 @@ class SmartTurn:
         return _RATE_HZ
 
     async def warm_up(self) -> None:
-        await self._worker.run(self._judge, np.zeros(_RATE_HZ, np.float32))
+        await self._worker.run(self._judge, _Asked(np.zeros(_RATE_HZ, np.float32)))
 
     async def aclose(self) -> None:
         self._worker.close()
@@ -75,24 +93,47 @@ class SmartTurn:
         """Probability that the thought is complete; see the Protocol. ``text`` is not looked at."""
         if not len(samples):
             raise EngineError(EngineErrorKind.BAD_INPUT, "smart_turn: there is no audio to judge")
+        asked = _Asked(samples)
+        with self._lock:
+            self._waiting.append(asked)
         try:
             async with asyncio.timeout(context.deadline_s):
-                return await self._worker.run(self._judge, samples)
+                return await self._worker.run(self._judge, asked)
         except TimeoutError as error:
             raise EngineError(EngineErrorKind.TIMEOUT, "smart_turn: no judgement came in time") from error
+        finally:
+            self._forget(asked)
 
-    def _judge(self, samples: Samples) -> float:
-        (output,) = self._session.run(None, {"input_features": _features(samples)})
-        probability = float(output[0, 0])
-        if math.isnan(probability):
+    def _judge(self, asked: _Asked) -> float:
+        """Runs on the worker's thread, once for each judgement; a call before may have judged it already."""
+        if asked.probability is None:
+            batch = [asked, *self._others(asked)]
+            for one, probability in zip(batch, self._judged(batch), strict=True):
+                one.probability = probability
+        assert asked.probability is not None
+        if math.isnan(asked.probability):
             raise EngineError(EngineErrorKind.BAD_INPUT, "smart_turn: the audio holds values that are no numbers")
-        return probability
+        return asked.probability
+
+    def _judged(self, batch: Sequence[_Asked]) -> list[float]:
+        features = np.stack([_features(asked.samples) for asked in batch])
+        (output,) = self._session.run(None, {"input_features": features})
+        return [float(row[0]) for row in output]
+
+    def _others(self, asked: _Asked) -> list[_Asked]:
+        with self._lock:
+            waiting = [other for other in self._waiting if other is not asked and other.probability is None]
+        return waiting[: self._batch - 1]
+
+    def _forget(self, asked: _Asked) -> None:
+        with self._lock:
+            self._waiting.remove(asked)
 
 
 def _features(samples: Samples) -> NDArray[np.float32]:
-    """Shape (1, 80, 800)."""
+    """Shape (80, 800)."""
     heard = np.zeros(_HEARD_SAMPLES, np.float32)
     last = samples[-_HEARD_SAMPLES:]
     heard[_HEARD_SAMPLES - len(last) :] = last
     normal = (heard - heard.mean()) / np.sqrt(heard.var() + np.float32(_VARIANCE_FLOOR))
-    return log_mel(normal)[np.newaxis]
+    return log_mel(normal)
