@@ -8,11 +8,14 @@ from io import BytesIO
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from antiphon.audio.pcm import samples_to_pcm
 from antiphon.engines.base import CallContext
 from antiphon.engines.errors import EngineError, EngineSettingsError
 from antiphon.engines.stt_openai import OpenAiStt, OpenAiSttOptions, create
+from antiphon.testing.clock import run_virtual
 from antiphon.vocabulary.errors import EngineErrorKind as Kind
 from antiphon.vocabulary.speech import SttOptions, SttUsage, Transcript, WordLogprob
 
@@ -302,3 +305,140 @@ def test_bad_options_are_refused(options: dict[str, Any]) -> None:
 def test_options_may_be_texts_as_from_the_environment() -> None:
     engine = create({"base_url": "http://127.0.0.1:1/v1", "stream": "true", "timeout_s": "2.5", "model": "m"})
     assert engine.info.version == "m"
+
+
+# --- pauses ------------------------------------------------------------------------------------------------------
+
+NOISE = samples_to_pcm(np.random.default_rng(0).normal(0.0, 0.1, 16_000).astype(np.float32))
+QUIET = bytes(16_000)
+MARK = b""
+
+
+class Words:
+    """Answers each request with what it holds in seconds, or with the next of ``answers``; notes the lengths."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.lengths_s: list[float] = []
+        self.under_way = self.most_under_way = 0
+        self.asked = asyncio.Event()
+        self._answers = list(answers)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        with wave.open(BytesIO(form_of(request)["file"])) as file:
+            self.lengths_s.append(file.getnframes() / 16_000)
+        self.under_way += 1
+        self.most_under_way = max(self.under_way, self.most_under_way)
+        self.asked.set()
+        try:
+            await asyncio.sleep(1)
+        finally:
+            self.under_way -= 1
+        answer = (
+            self._answers.pop(0) if self._answers else httpx.Response(200, json={"text": f"{self.lengths_s[-1]} s"})
+        )
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def paused(words: Words, chunks: Iterable[bytes], *, wait: bool = True, **settings: Any) -> list[Transcript]:
+    """What comes of an utterance; with ``wait`` each mark is followed by the time of an answer."""
+
+    async def source() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+            if not chunk and wait:
+                await asyncio.sleep(2)
+
+    async def run() -> list[Transcript]:
+        options = OpenAiSttOptions(base_url="http://test/v1", **settings)
+        engine = OpenAiStt(options, transport=httpx.MockTransport(words))
+        async with aclosing(engine.transcribe(source(), context=CallContext("s"), options=SttOptions())) as stream:
+            found = [transcript async for transcript in stream]
+        await engine.aclose()
+        return found
+
+    return run_virtual(run())
+
+
+def told(transcripts: Iterable[Transcript]) -> list[tuple[str, float]]:
+    """Hypotheses with what they cover, then the final transcript."""
+    assert all(said.thorough and not said.text for said in transcripts if not said.is_final)
+    return [(said.text, 0.0) if said.is_final else (said.hypothesis, said.audio_s) for said in transcripts]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected", "lengths_s"),
+    [
+        ([NOISE, MARK], [("1.0 s", 1.0), ("1.0 s", 0)], [1.0]),
+        ([NOISE, MARK, QUIET], [("1.0 s", 1.0), ("1.0 s", 0)], [1.0]),
+        ([NOISE, MARK, QUIET, MARK], [("1.0 s", 1.0), ("1.0 s", 1.5), ("1.0 s", 0)], [1.0]),
+        ([NOISE, MARK, NOISE], [("1.0 s", 1.0), ("2.0 s", 0)], [1.0, 2.0]),
+        ([NOISE, MARK, NOISE, MARK], [("1.0 s", 1.0), ("2.0 s", 2.0), ("2.0 s", 0)], [1.0, 2.0]),
+        ([MARK, NOISE], [("1.0 s", 0)], [1.0]),
+        ([NOISE] * 61 + [MARK], [("61.0 s", 0)], [61.0]),
+    ],
+    ids=["its end", "silence", "silence and a mark", "more speech", "and its end", "nothing yet", "a long one"],
+)
+def test_a_pause_is_answered_and_what_only_silence_follows_is_not_asked_again(
+    chunks: list[bytes], expected: list[tuple[str, float]], lengths_s: list[float]
+) -> None:
+    words = Words()
+    assert told(paused(words, chunks)) == expected
+    assert words.lengths_s == lengths_s
+
+
+def test_one_request_of_an_utterance_is_under_way_at_a_time_and_they_are_few() -> None:
+    words = Words()
+    found = paused(words, [NOISE, MARK, NOISE, MARK, NOISE, MARK, NOISE], wait=False)
+    assert (found[-1].text, words.most_under_way) == ("4.0 s", 1)
+    words = Words()
+    paused(words, [NOISE, MARK] * 5 + [NOISE], pauses=2)
+    assert words.lengths_s == [1.0, 2.0, 6.0]
+
+
+def test_an_answer_that_is_under_way_at_the_end_is_waited_for() -> None:
+    words = Words()
+    assert told(paused(words, [NOISE, MARK, QUIET], wait=False))[-1] == ("1.0 s", 0.0)
+    assert words.lengths_s == [1.0]
+
+
+@pytest.mark.parametrize("failed", [httpx.Response(500), httpx.ConnectError("x"), httpx.Response(200, text="?")])
+def test_a_pause_that_cannot_be_answered_leaves_the_transcript_to_the_end(failed: httpx.Response | Exception) -> None:
+    words = Words(failed)
+    assert told(paused(words, [NOISE, MARK, QUIET])) == [("1.5 s", 0.0)]
+    assert words.lengths_s == [1.0, 1.5]
+
+
+def test_an_utterance_is_not_sent_at_its_pauses_where_that_is_switched_off() -> None:
+    words = Words()
+    assert told(paused(words, [NOISE, MARK, NOISE], pauses=0)) == [("2.0 s", 0.0)]
+    assert words.lengths_s == [2.0]
+
+
+def test_closing_the_call_ends_the_request_of_a_pause() -> None:
+    words = Words()
+
+    async def source() -> AsyncIterator[bytes]:
+        yield NOISE
+        yield MARK
+        await asyncio.get_running_loop().create_future()
+
+    async def run() -> None:
+        engine = OpenAiStt(OpenAiSttOptions(base_url="http://test/v1"), transport=httpx.MockTransport(words))
+        async with aclosing(engine.transcribe(source(), context=CallContext("s"), options=SttOptions())) as stream:
+            await anext(stream)
+        words.asked.clear()
+        async with asyncio.TaskGroup() as tasks:
+            call = tasks.create_task(_collected(engine))
+            await words.asked.wait()
+            call.cancel()
+        assert words.under_way == 0
+        await engine.aclose()
+
+    async def _collected(engine: OpenAiStt) -> None:
+        async with aclosing(engine.transcribe(source(), context=CallContext("s"), options=SttOptions())) as stream:
+            async for _ in stream:
+                pass
+
+    run_virtual(run())

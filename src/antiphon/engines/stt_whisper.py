@@ -16,12 +16,12 @@ from antiphon import weights
 from antiphon.engines.base import CallContext, EngineInfo, Samples, parse_options
 from antiphon.engines.errors import EngineError, EngineSettingsError
 from antiphon.engines.intake import End, Intake
+from antiphon.engines.loudness import is_silent
 from antiphon.engines.registry import requires
 from antiphon.engines.whisper.decoding import NOTHING, Attempt, Decoded, WindowChoice, decode_partial, decode_speech
 from antiphon.engines.whisper.languages import ModelChoice, ModelName, Route, route
 from antiphon.engines.whisper.live import Job, Partials
 from antiphon.engines.whisper.model import Abandoned, WhisperModel
-from antiphon.engines.whisper.pauses import is_silent
 from antiphon.engines.whisper.utterance import Utterance
 from antiphon.engines.worker import Worker
 from antiphon.vocabulary.errors import EngineErrorKind

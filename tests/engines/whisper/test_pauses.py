@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.engines.base import Samples
-from antiphon.engines.whisper.pauses import cut_at_pauses, cut_position, ends_quietly, goes_on_quietly, is_silent
+from antiphon.engines.whisper.pauses import cut_at_pauses, cut_position
 
 RATE_HZ = 16_000
 
@@ -54,54 +54,3 @@ def test_pieces_are_short_enough_and_make_up_the_whole(length: int, longest: int
     assert max(len(piece) for piece in pieces) <= longest
     assert all(len(piece) >= longest // 2 for piece in pieces[:-1])
     np.testing.assert_array_equal(np.concatenate(pieces), samples)
-
-
-@pytest.mark.parametrize(
-    ("samples", "silent"),
-    [
-        (np.zeros(0, np.float32), True),
-        (np.zeros(20_000, np.float32), True),
-        (noise(1, 1e-4), True),
-        (noise(1, 0.003), False),
-        (speech(np.zeros(100_000, np.float32), noise(0.1, 0.01)), False),
-        (noise(0.01, 0.01), False),
-    ],
-)
-def test_silence_is_what_has_no_audible_100_ms(samples: Samples, silent: bool) -> None:
-    assert is_silent(samples) is silent
-
-
-@pytest.mark.parametrize(
-    ("samples", "quietly"),
-    [
-        (noise(1), False),
-        (speech(noise(1), quiet(0.2)), True),
-        (speech(noise(1), quiet(0.1)), False),
-        (speech(noise(1), quiet(0.3), noise(0.05)), False),
-        (noise(0.05), False),
-    ],
-)
-def test_a_quiet_end_is_200_ms_far_below_the_loudest(samples: Samples, quietly: bool) -> None:
-    assert ends_quietly(samples) is quietly
-
-
-@pytest.mark.parametrize(
-    ("after", "quietly"),
-    [
-        (noise(0), True),
-        (quiet(0.5), True),
-        (np.zeros(8_000, np.float32), True),
-        (speech(quiet(0.3), noise(0.025), quiet(0.3)), False),
-        (quiet(0.5, 0.003), True),
-        (quiet(0.5, 0.01), False),
-        (noise(0.5), False),
-    ],
-    ids=["nothing", "faint noise", "silence", "a plosive", "26 dB below", "20 dB below", "speech"],
-)
-def test_what_goes_on_quietly_holds_no_word(after: Samples, quietly: bool) -> None:
-    assert goes_on_quietly(speech(noise(1), after), RATE_HZ) is quietly
-
-
-def test_nothing_loud_goes_on_quietly_behind_silence() -> None:
-    assert not goes_on_quietly(speech(quiet(1, 1e-5), noise(1)), RATE_HZ)
-    assert not goes_on_quietly(noise(1), 0)

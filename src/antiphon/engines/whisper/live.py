@@ -9,10 +9,11 @@ from antiphon.audio.logmel import SAMPLE_RATE_HZ
 from antiphon.audio.pcm import BYTES_PER_SAMPLE, pcm_to_samples
 from antiphon.engines.base import Samples
 from antiphon.engines.errors import EngineError
+from antiphon.engines.loudness import ends_quietly, is_silent
 from antiphon.engines.whisper.decoding import Decoded, WindowChoice
 from antiphon.engines.whisper.languages import UNSPACED, Route
 from antiphon.engines.whisper.partials import StablePrefix
-from antiphon.engines.whisper.pauses import cut_position, ends_quietly, is_silent
+from antiphon.engines.whisper.pauses import cut_position
 
 __all__ = ["Heard", "Hypothesis", "Job", "Partials"]
 

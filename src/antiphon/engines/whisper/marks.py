@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from antiphon.engines.base import Samples
 from antiphon.engines.errors import EngineError
+from antiphon.engines.loudness import goes_on_quietly
 from antiphon.engines.whisper.decoding import Decoded
 from antiphon.engines.whisper.live import Heard, Job
-from antiphon.engines.whisper.pauses import goes_on_quietly
 
 __all__ = ["Thorough"]
 
