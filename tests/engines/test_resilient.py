@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from antiphon.engines.base import CallContext, Engine, EngineInfo, Prefills
+from antiphon.engines.base import CallContext, Draft, Engine, EngineInfo, Prefills
 from antiphon.engines.errors import EngineError
 from antiphon.engines.registry import EngineKind
 from antiphon.engines.resilient import Patience, ResilientLlm, ResilientStt, ResilientTts, resilient_llm
@@ -192,6 +192,43 @@ def test_partial_transcripts_of_two_attempts_extend_each_other() -> None:
     assert [transcript.text for transcript in transcripts] == ["one two", "2 bytes"]
 
 
+class Marked:
+    """Answers each mark with what it heard until then; the first attempt fails at the end."""
+
+    info = EngineInfo("stt under test")
+    sample_rate_hz = 16_000
+
+    async def warm_up(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+    async def transcribe(
+        self, audio: AsyncIterable[bytes], *, context: CallContext, options: SttOptions
+    ) -> AsyncGenerator[Transcript, None]:
+        heard = b""
+        stable = ("good day", "well")[context.attempt]
+        async for chunk in audio:
+            heard += chunk
+            if not chunk:
+                yield Transcript(stable, is_final=False, hypothesis=heard.decode(), thorough=True)
+        if not context.attempt:
+            raise OVERLOADED
+        yield Transcript(heard.decode(), is_final=True)
+
+
+def test_marks_and_hypotheses_pass_through_and_an_old_mark_is_not_answered_again() -> None:
+    stream = ResilientStt(Marked(), PATIENCE).transcribe(
+        Given([b"ab", b"", b"cd", b""]), context=CONTEXT, options=SttOptions()
+    )
+    values, error, _ = run_virtual(outcome(stream))
+    assert error is None
+    assert [(said.text, said.hypothesis, said.thorough) for said in values] == [
+        ("good day", "ab", True),
+        ("good day", "abcd", True),
+        ("good day", "abcd", True),
+        ("abcd", "", False),
+    ]
+
+
 def test_a_foreign_exception_is_a_failure_without_details(caplog: pytest.LogCaptureFixture) -> None:
     _, error, _ = transcribed(Stt(ValueError("/secret/path")), Given([b"12"]))
     assert error is not None
@@ -306,6 +343,20 @@ def test_a_model_that_has_spoken_is_not_asked_again(trouble: LlmStep, kind: Engi
     assert at == pytest.approx(at_s)
 
 
+@pytest.mark.parametrize(("adopted", "attempts"), [(False, 1), (True, 2)])
+def test_a_draft_that_fails_is_asked_again_only_if_it_was_adopted(
+    adopted: bool, attempts: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    llm = ScriptedLlm([[OVERLOADED], "Hello"])
+    draft = Draft(adopted=adopted)
+    context = CallContext("sess_1", draft=draft)
+    _, error, _ = run_virtual(outcome(resilient_llm(llm, PATIENCE).generate(REQUEST, context=context)))
+    assert [call.draft for call in llm.contexts] == [draft] * attempts
+    assert all(call.draft is draft for call in llm.contexts), "the engine does not see that it is adopted"
+    assert (error is None) is adopted
+    assert bool(caplog.records) is adopted, "that a draft fails is nothing to be told"
+
+
 def test_pauses_below_the_limits_are_no_timeout() -> None:
     steps: list[LlmStep] = [Delay(19), TextChunk("a"), Delay(9), TextChunk("b"), Delay(9)]
     _, error, at = generated(ScriptedLlm([steps]))
@@ -362,6 +413,27 @@ def test_a_resilient_model_prefills_only_if_the_model_does() -> None:
     run_virtual(prefilling.prefill(REQUEST, context=CONTEXT))
     assert list(llm.prefills) == [REQUEST]
     assert not isinstance(resilient_llm(Plain(), PATIENCE), Prefills)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "at_s"),
+    [(HANG, EngineErrorKind.TIMEOUT, 20), (ValueError("x"), EngineErrorKind.FAILED, 0), (BAD_INPUT, BAD_INPUT.kind, 0)],
+)
+def test_a_prefill_that_hangs_or_raises_is_an_engine_error(
+    trouble: Trouble, kind: EngineErrorKind, at_s: float
+) -> None:
+    class Prefilling(ScriptedLlm):
+        async def prefill(self, request: LlmRequest, *, context: CallContext) -> None:
+            await undergo(trouble)
+
+    async def main() -> tuple[EngineErrorKind, float]:
+        engine = resilient_llm(Prefilling(), PATIENCE)
+        assert isinstance(engine, Prefills)
+        with pytest.raises(EngineError) as caught:
+            await engine.prefill(REQUEST, context=CONTEXT)
+        return caught.value.kind, asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) == (kind, at_s)
 
 
 # --- text to speech ------------------------------------------------------------------------------------------------

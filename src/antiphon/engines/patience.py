@@ -114,6 +114,10 @@ class Tape(Generic[_T]):
         self.is_whole = True
         """Whether everything that was given is still there."""
 
+    def is_last(self, place: int) -> bool:
+        """Whether nothing is kept behind that place."""
+        return place >= len(self.values) - 1
+
     async def at(self, place: int) -> _T:
         """Raises ``StopAsyncIteration`` behind the last value."""
         if self.is_whole and place < len(self.values):
@@ -138,9 +142,15 @@ class Tape(Generic[_T]):
 
 
 class TapeReader(Generic[_T]):
-    """A tape as one attempt reads it, from ``place`` on."""
+    """A tape as one attempt reads it, from ``place`` on.
 
-    def __init__(self, tape: Tape[_T], watch: Watch, place: int = 0) -> None:
+    What holds only for its own moment (``passing``) is left out where more is on the tape already.
+    """
+
+    def __init__(
+        self, tape: Tape[_T], watch: Watch, place: int = 0, *, passing: Callable[[_T], bool] = lambda _: False
+    ) -> None:
+        self._passing = passing
         self._tape = tape
         self._watch = watch
         self._place = place
@@ -151,7 +161,8 @@ class TapeReader(Generic[_T]):
     async def __anext__(self) -> _T:
         self._watch.starve()
         try:
-            value = await self._tape.at(self._place)
+            while self._passing(value := await self._tape.at(self._place)) and not self._tape.is_last(self._place):
+                self._place += 1
         finally:
             self._watch.feed()
         self._place += 1

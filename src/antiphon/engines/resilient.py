@@ -122,7 +122,8 @@ class ResilientStt(_Resilient[SpeechToText]):
         shown = ""
 
         def begin(call: CallContext, watch: Watch) -> AsyncGenerator[Transcript, None]:
-            return self._engine.transcribe(TapeReader(tape, watch), context=call, options=options)
+            left = TapeReader(tape, watch, passing=_is_mark)
+            return self._engine.transcribe(left, context=call, options=options)
 
         for attempt in count():
             try:
@@ -132,13 +133,19 @@ class ResilientStt(_Resilient[SpeechToText]):
                         if transcript.is_final or transcript.text.startswith(shown):
                             shown = transcript.text
                             yield transcript
+                        elif transcript.hypothesis:
+                            yield replace(transcript, text=shown)
                 return
             except EngineError as error:
                 await self._before_retry(error, attempt, possible=tape.is_whole)
 
 
+def _is_mark(chunk: bytes) -> bool:
+    return not chunk
+
+
 class ResilientLlm(_Resilient[LanguageModel]):
-    """A ``LanguageModel``. A second attempt is made only if the first one said nothing."""
+    """A ``LanguageModel``. A second attempt is made only if the first one said nothing, and never of a mere draft."""
 
     @property
     def capabilities(self) -> LlmCapabilities:
@@ -158,6 +165,9 @@ class ResilientLlm(_Resilient[LanguageModel]):
                         yield chunk
                 return
             except EngineError as error:
+                if context.draft is not None and not context.draft.adopted:
+                    _log.debug("%s: a draft came to nothing (%s): %s", self._name, error.kind, error.message)
+                    raise
                 await self._before_retry(error, attempt, possible=silent)
 
     async def count(self, texts: Sequence[str]) -> list[int]:
@@ -178,7 +188,16 @@ class _PrefillingLlm(ResilientLlm):
     async def prefill(self, request: LlmRequest, *, context: CallContext) -> None:
         """As the engine does it: a prefill that fails costs nothing but its time."""
         assert isinstance(self._engine, Prefills)
-        await self._engine.prefill(request, context=context)
+        try:
+            async with asyncio.timeout(self._patience.first_timeout_s) as patience:
+                await self._engine.prefill(request, context=context)
+        except EngineError:
+            raise
+        except Exception as error:
+            if patience.expired():
+                raise EngineError(EngineErrorKind.TIMEOUT, f"{self._name}: the prompt was not read in time") from None
+            _log.exception("%s: a prefill failed", self._name)
+            raise EngineError(EngineErrorKind.FAILED, f"{self._name}: the prefill failed") from error
 
 
 def resilient_llm(engine: LanguageModel, patience: Patience) -> ResilientLlm:
