@@ -86,13 +86,13 @@ def test_human_speech_is_understood(runner: asyncio.Runner, window: str, most: f
 
 
 @pytest.mark.engines
-def test_two_minutes_in_one_commit_are_cut_at_pauses_and_joined(whisper: Bench) -> None:
-    order = ["austen_0870", "austen_0890", "austen_0920", "austen_0880", "austen_0930"] * 5
+def test_a_minute_in_one_commit_is_cut_at_pauses_and_joined(whisper: Bench) -> None:
+    order = ["austen_0870", "austen_0890", "austen_0920", "austen_0880", "austen_0930"] * 3
     pcm = PAUSE.join(recording(name) for name in order)
-    assert len(pcm) / 2 / RATE_HZ >= 120
+    assert len(pcm) / 2 / RATE_HZ >= 60
     final = whisper.final(pcm)
     assert word_error_rate(" ".join(SAID[name] for name in order), final.text) <= 0.08
-    assert len(final.logprobs) > 300
+    assert len(final.logprobs) > 180
 
 
 @pytest.mark.engines

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,61 +9,25 @@ import numpy as np
 import pytest
 
 from antiphon.engines.base import Samples
-from antiphon.engines.errors import EngineError
 from antiphon.engines.registry import EngineKind
 from antiphon.testing import conformance
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.conformance import ContractError
 from antiphon.testing.scripted import (
     ScriptedImageReader,
-    ScriptedLlm,
     ScriptedNoiseReducer,
-    ScriptedStt,
     ScriptedTts,
     ScriptedTurnJudge,
     ScriptedVad,
-    engines,
 )
-from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.images import ImageReading, TextLine
 from antiphon.vocabulary.llm import (
-    GenerationFinished,
     ImageContent,
-    LlmCapabilities,
-    LlmRequest,
-    TextChunk,
-    TokenUsage,
-    ToolCallChunk,
 )
-from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio, Transcript
-
-VAD, NOISE, JUDGE, STT, LLM, TTS, READER = (
-    EngineKind.VAD,
-    EngineKind.NOISE_REDUCER,
-    EngineKind.TURN_JUDGE,
-    EngineKind.STT,
-    EngineKind.LLM,
-    EngineKind.TTS,
-    EngineKind.IMAGE_READER,
-)
-
-
-@dataclass
-class Broken:
-    kind: EngineKind
-    check: str
-    engine: Callable[[], Any]
-    finding: str
-    """Part of what the check says."""
-
-
-def with_attribute(kind: EngineKind, name: str, value: object) -> Callable[[], Any]:
-    def build() -> Any:
-        engine = engines()[kind]
-        setattr(engine, name, value)
-        return engine
-
-    return build
+from antiphon.vocabulary.speech import Clause, NoiseKind, SpokenAudio
+from tests.testing.broken import JUDGE, NOISE, READER, TTS, VAD, Broken, with_attribute
+from tests.testing.broken_llms import LLMS
+from tests.testing.broken_stts import STTS
 
 
 class BadVad(ScriptedVad):
@@ -194,158 +157,6 @@ JUDGES = [
         ("any_length_of_audio_is_judged", lambda samples: 1 / len(samples), "ZeroDivisionError came out"),
         ("the_audio_is_not_changed", writing_into_the_audio, "wrote into the samples"),
     )
-]
-
-FINAL = Transcript("one two", is_final=True)
-
-
-def early(text: str) -> Transcript:
-    return Transcript(text, is_final=False)
-
-
-class NeedsWholeSamples(ScriptedStt):
-    async def transcribe(self, audio: Any, **options: Any) -> Any:
-        size = 0
-        async for chunk in audio:
-            size += len(np.frombuffer(chunk, "<i2"))
-        yield Transcript("x", is_final=True)
-
-
-class DividesByLength(ScriptedStt):
-    async def transcribe(self, audio: Any, **options: Any) -> Any:
-        size = sum([len(chunk) async for chunk in audio])
-        yield Transcript(f"{1 / size}", is_final=True)
-
-
-class KnowsEnglishOnly(ScriptedStt):
-    async def transcribe(self, audio: Any, *, context: Any, options: Any) -> Any:
-        async for _ in audio:
-            pass
-        yield Transcript({"en": "x", None: "x"}[options.language], is_final=True)
-
-
-class TellsItsPath(ScriptedStt):
-    async def transcribe(self, audio: Any, **options: Any) -> Any:
-        size = sum([len(chunk) async for chunk in audio])
-        if size < 1000:
-            raise EngineError(EngineErrorKind.BAD_INPUT, "cannot read /var/lib/model.bin")
-        yield FINAL
-
-
-class TextsOnly(ScriptedStt):
-    async def transcribe(self, audio: Any, **options: Any) -> Any:
-        async for _ in audio:
-            pass
-        yield "one two"
-
-
-def hears(check: str, script: list[Any], finding: str) -> Broken:
-    return Broken(STT, check, lambda: ScriptedStt([script]), finding)
-
-
-STTS = [
-    Broken(STT, "the_rate_is_stated", with_attribute(STT, "sample_rate_hz", None), "sample_rate_hz is None"),
-    hears("without_partials_only_the_final_comes", [early("one"), FINAL], "1 partials came"),
-    hears("partials_extend_each_other", [early("one"), early("won two"), FINAL], "'won two' does not extend 'one'"),
-    hears("partials_extend_each_other", [early("one")], "there were 0 final transcripts"),
-    hears("partials_extend_each_other", [FINAL, FINAL], "there were 2 final transcripts"),
-    hears("partials_extend_each_other", [FINAL, early("one")], "is not the last"),
-    Broken(STT, "partials_extend_each_other", TextsOnly, "no Transcript"),
-    Broken(STT, "audio_may_come_in_chunks_of_any_size", NeedsWholeSamples, "ValueError came out"),
-    Broken(STT, "poor_audio_gives_a_transcript_or_an_engine_error", DividesByLength, "ZeroDivisionError came out"),
-    Broken(STT, "poor_audio_gives_a_transcript_or_an_engine_error", TellsItsPath, "not safe to show"),
-    Broken(STT, "any_options_give_a_transcript_or_an_engine_error", KnowsEnglishOnly, "KeyError came out"),
-]
-
-
-DONE: Any = "done"
-END = GenerationFinished("stop", TokenUsage())
-
-
-class Obstinate(ScriptedLlm):
-    """Gives the same answer to everything."""
-
-    def __init__(self, *chunks: Any) -> None:
-        super().__init__()
-        self.chunks = chunks
-
-    async def generate(self, request: LlmRequest, **options: Any) -> Any:
-        for chunk in self.chunks:
-            yield chunk
-
-
-class Gone(ScriptedLlm):
-    async def generate(self, request: LlmRequest, **options: Any) -> Any:
-        raise EngineError(EngineErrorKind.UNAVAILABLE, "gone")
-        yield
-
-
-class Miscounting(ScriptedLlm):
-    def __init__(self, result: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.result = result
-
-    async def count(self, texts: Any) -> Any:
-        return self.result(texts)
-
-
-class Forgetful(ScriptedLlm):
-    """Understands only prompts of one kind."""
-
-    async def generate(self, request: LlmRequest, **options: Any) -> Any:
-        if type(request.messages[-1]).__name__ == "ToolMessage":
-            raise KeyError("call_1")
-        yield TextChunk("x")
-        yield END
-
-
-def says(check: str, chunks: list[Any], finding: str) -> Broken:
-    return Broken(LLM, check, lambda: Obstinate(*chunks), finding)
-
-
-def counts(result: Callable[[Any], Any], finding: str) -> Broken:
-    return Broken(LLM, "count_gives_a_number_for_each_text", lambda: Miscounting(result), finding)
-
-
-_CALL = ToolCallChunk(0, "get_weather", "{}")
-_ENDS = "a_generation_ends_with_one_finish"
-_REQUIRED = "a_required_tool_is_called"
-_OVERFLOW = "a_prompt_beyond_the_context_overflows"
-
-LLMS = [
-    Broken(LLM, "capabilities_are_stated", with_attribute(LLM, "capabilities", None), "capabilities are None"),
-    Broken(
-        LLM,
-        "capabilities_are_stated",
-        with_attribute(LLM, "capabilities", LlmCapabilities(context_tokens=0)),
-        "context_tokens is 0",
-    ),
-    says(_ENDS, [TextChunk("x")], "there were 0 GenerationFinished"),
-    says(_ENDS, [END, END], "there were 2 GenerationFinished"),
-    says(_ENDS, [END, TextChunk("x")], "came after GenerationFinished"),
-    says(_ENDS, ["x", END], "yielded 'x'"),
-    says(_ENDS, [GenerationFinished(DONE, TokenUsage())], "the reason is 'done'"),
-    says(_ENDS, [replace(END, reason="tool_calls")], "there is no call"),
-    says(_ENDS, [replace(END, usage=TokenUsage(input_tokens=-1))], "a token count is -1"),
-    says(_ENDS, [replace(END, usage=TokenUsage(1, 2, 0))], "more tokens were cached"),
-    says("output_stays_within_its_limit", [replace(END, usage=TokenUsage(1, 0, 6))], "6 tokens came, 5 were allowed"),
-    says(_REQUIRED, [TextChunk("Bern"), END], "no tool was called"),
-    says(_REQUIRED, [ToolCallChunk(0, "", "{"), _CALL, END], "has no name"),
-    says(_REQUIRED, [replace(_CALL, index=1), END], "call 1 follows call -1"),
-    says(_REQUIRED, [_CALL, replace(_CALL, name="get_time"), END], "'get_weather' became 'get_time'"),
-    says(_REQUIRED, [replace(_CALL, name="get_rich"), END], "a tool was called that is not there"),
-    says("a_named_tool_is_called", [_CALL, END], "instead of get_time: ['get_weather']"),
-    says("no_tool_is_called_where_none_is_allowed", [_CALL, END], "these were called: ['get_weather']"),
-    Broken(LLM, "tool_results_are_understood", Forgetful, "KeyError came out"),
-    counts(lambda texts: tuple(map(len, texts)), "no list"),
-    counts(lambda texts: [len(text) for text in texts if text], "4 numbers for 5 texts"),
-    counts(lambda texts: [len(text) / 4 for text in texts], "a count is 0.0"),
-    counts(lambda texts: [len(text) - 1 for text in texts], "a count is -1"),
-    counts(lambda texts: [7 for _ in texts], "longer texts do not have more tokens"),
-    counts(lambda texts: [*map(len, texts)] or [0], "count([]) is not []"),
-    says(_OVERFLOW, [TextChunk("x"), END], "tokens was answered"),
-    Broken(LLM, _OVERFLOW, Gone, "refused as unavailable"),
-    Broken(LLM, "strange_prompts_give_an_answer_or_an_engine_error", Forgetful, "IndexError came out"),
 ]
 
 

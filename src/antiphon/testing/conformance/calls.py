@@ -25,7 +25,7 @@ from antiphon.testing.conformance.check import (
 from antiphon.testing.conformance.cpu import Meter, computes, pass_real_time
 from antiphon.vocabulary.errors import EngineErrorKind
 
-__all__ = ["Calls", "check_of", "common_checks", "lifecycle_checks"]
+__all__ = ["Calls", "check_of", "common_checks", "lifecycle_checks", "promptly_cancelled", "quiet", "settled"]
 
 _CLOSE_S = 0.1
 
@@ -168,21 +168,21 @@ async def a_closed_call_leaves_the_others_alone(calls: Calls, engine: Any, mater
 async def computation_ends_within_residual_ms(calls: Calls, engine: Any, material: Material) -> None:
     """What cannot be stopped at once (threads, tasks, child processes) runs out within info.residual_ms of the end."""
     await collect(calls.plain(engine, material, context()))
-    await _quiet()
+    await quiet()
     before = asyncio.all_tasks()
     residual_s = engine.info.residual_ms / 1000
 
     stream = calls.long(engine, material, context())
     async with aclosing(stream):
         await anext(stream, None)
-    await _settled(residual_s, before, "closed after its first result")
+    await settled(residual_s, before, "closed after its first result")
 
     for delay_s in (0.05, 0.3):
         async with asyncio.TaskGroup() as tasks:
             call = _Consumer(calls.heavy(engine, material, context()), tasks)
             await asyncio.sleep(delay_s)
             await call.cancelled_in_s()
-        await _settled(residual_s, before, f"cancelled after {delay_s * 1000:.0f} ms")
+        await settled(residual_s, before, f"cancelled after {delay_s * 1000:.0f} ms")
 
 
 async def closed_calls_use_up_nothing(calls: Calls, engine: Any, material: Material) -> None:
@@ -257,6 +257,18 @@ class _Consumer:
         return elapsed_s
 
 
+async def promptly_cancelled(begin: Callable[[], Stream], delay_s: float, what: str) -> None:
+    """Cancel a call after a while: that must end it within 100 ms."""
+
+    async def attempt() -> float:
+        async with asyncio.TaskGroup() as tasks:
+            call = _Consumer(begin(), tasks)
+            await asyncio.sleep(delay_s)
+            return await call.cancelled_in_s()
+
+    await _promptly(attempt, what)
+
+
 async def _raised(error: Exception) -> None:
     raise error
 
@@ -277,7 +289,7 @@ async def _promptly(attempt: Callable[[], Awaitable[float]], what: str) -> None:
     require(slowest_s <= _CLOSE_S, f"{what} {slowest_s * 1000:.0f} ms")
 
 
-async def _quiet() -> None:
+async def quiet() -> None:
     """Wait for what ran before, for a few seconds: it is not to be blamed on the calls that follow."""
     for _ in range(10):
         if not await computes():
@@ -285,7 +297,7 @@ async def _quiet() -> None:
     raise ContractError("the process computes without any call under way")
 
 
-async def _settled(residual_s: float, before: set["asyncio.Task[Any]"], how: str) -> None:
+async def settled(residual_s: float, before: set["asyncio.Task[Any]"], how: str) -> None:
     meter = Meter()
     await pass_real_time(residual_s)
     while await computes():

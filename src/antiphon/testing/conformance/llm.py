@@ -17,6 +17,7 @@ from antiphon.testing.conformance.check import (
     require_positive,
     tolerated,
 )
+from antiphon.testing.conformance.drafts import draft_checks
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import (
     AssistantMessage,
@@ -158,7 +159,8 @@ def checks() -> Sequence[Check]:
         a_prompt_beyond_the_context_overflows,
         strange_prompts_give_an_answer_or_an_engine_error,
     )
-    return (first, check_of(capabilities_are_stated), *common_checks(_CALLS), *map(check_of, rules), last)
+    drafts = draft_checks(lambda text, limit: _request(text, limit=limit), _hold)
+    return (first, check_of(capabilities_are_stated), *common_checks(_CALLS), *map(check_of, rules), *drafts, last)
 
 
 def _request(text: str, *, limit: int = 32, choice: ToolChoice = "auto", tools: Sequence[ToolSpec] = ()) -> LlmRequest:

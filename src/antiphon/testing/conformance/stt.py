@@ -1,6 +1,8 @@
 """The contract of speech to text."""
 
+import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +24,7 @@ from antiphon.vocabulary.speech import SttOptions, Transcript
 __all__ = ["checks"]
 
 _CHUNK_BYTES = 3200
+_ROUNDING_S = 0.001
 
 
 async def the_rate_is_stated(engine: SpeechToText, material: Material) -> None:
@@ -51,6 +54,29 @@ async def audio_may_come_in_chunks_of_any_size(engine: SpeechToText, material: M
         _hold(engine, results, material)
 
 
+async def marks_change_no_words(engine: SpeechToText, material: Material) -> None:
+    """Empty chunks mark pauses: wherever they stand, the final transcript has the same words."""
+    plain = [*_spoken(engine, material), *_pause(engine)]
+    marked = [*_cut_in_two(_spoken(engine, material)), b"", *_pause(engine), b""]
+    results = [await _given(engine, chunks) for chunks in (plain, marked)]
+    for result in results:
+        _hold(engine, result, material)
+    without, with_marks = (_words(result[-1].text) for result in results)
+    require(without == with_marks, f"with marks the words {' '.join(without)!r} became {' '.join(with_marks)!r}")
+
+
+async def a_hypothesis_tells_what_it_covers(engine: SpeechToText, material: Material) -> None:
+    """A hypothesis covers no more audio than was given, and is thorough only where a pause was marked."""
+    source = _Counted([*_spoken(engine, material), b"", *_pause(engine)])
+    results = []
+    async with aclosing(engine.transcribe(source, context=context(), options=SttOptions())) as stream:
+        async for result in stream:
+            results.append(result)
+            if not result.is_final:
+                _hold_hypothesis(result, source.given_bytes / 2 / engine.sample_rate_hz, marked=source.marked)
+    _hold(engine, results, material)
+
+
 async def poor_audio_gives_a_transcript_or_an_engine_error(engine: SpeechToText, material: Material) -> None:
     """No audio, a moment, silence and half a sample are transcribed or refused with an EngineError."""
     rate_hz = engine.sample_rate_hz
@@ -76,6 +102,8 @@ def checks() -> Sequence[Check]:
         without_partials_only_the_final_comes,
         partials_extend_each_other,
         audio_may_come_in_chunks_of_any_size,
+        marks_change_no_words,
+        a_hypothesis_tells_what_it_covers,
         poor_audio_gives_a_transcript_or_an_engine_error,
         any_options_give_a_transcript_or_an_engine_error,
     )
@@ -84,6 +112,47 @@ def checks() -> Sequence[Check]:
 
 async def _transcribe(engine: SpeechToText, pcm: bytes, options: SttOptions) -> list[Transcript]:
     return await collect(engine.transcribe(Source(_cut(pcm, _CHUNK_BYTES)), context=context(), options=options))
+
+
+async def _given(engine: SpeechToText, chunks: Sequence[bytes]) -> list[Transcript]:
+    return await collect(engine.transcribe(Source(chunks), context=context(), options=SttOptions()))
+
+
+class _Counted(Source[bytes]):
+    """Counts the audio that was taken, and the marks."""
+
+    given_bytes = 0
+    marked = False
+
+    async def __anext__(self) -> bytes:
+        chunk = await super().__anext__()
+        self.given_bytes += len(chunk)
+        self.marked = self.marked or not chunk
+        return chunk
+
+
+def _hold_hypothesis(result: Transcript, given_s: float, *, marked: bool) -> None:
+    require(isinstance(result.hypothesis, str), f"a hypothesis is {result.hypothesis!r}, no text")
+    require(0 <= result.audio_s <= given_s + _ROUNDING_S, f"a hypothesis covers {result.audio_s!r} s of {given_s:g} s")
+    require(marked or not result.thorough, "a hypothesis is thorough before anything was marked")
+
+
+def _spoken(engine: SpeechToText, material: Material) -> list[bytes]:
+    return list(_cut(material.pcm(engine.sample_rate_hz), _CHUNK_BYTES))
+
+
+def _pause(engine: SpeechToText) -> list[bytes]:
+    return list(_cut(silence(engine.sample_rate_hz * 3 // 10), _CHUNK_BYTES))
+
+
+def _cut_in_two(chunks: Sequence[bytes]) -> list[bytes]:
+    """With a mark in the middle."""
+    middle = len(chunks) // 2
+    return [*chunks[:middle], b"", *chunks[middle:]]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
 
 
 def _cut(pcm: bytes, size_bytes: int) -> Iterator[bytes]:
