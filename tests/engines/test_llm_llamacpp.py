@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from antiphon.engines.base import CallContext, Prefills
+from antiphon.engines.base import CallContext, Draft, Prefills
 from antiphon.engines.errors import EngineError, EngineSettingsError
 from antiphon.engines.llm_llamacpp import LlamaCpp, create
 from antiphon.engines.registry import EngineKind, requirements
@@ -183,16 +183,26 @@ def test_a_new_session_with_a_known_system_prompt_does_not_read_it_again(stage: 
 
 
 @engines
-def test_a_prompt_read_ahead_is_there_when_it_is_asked(stage: Stage) -> None:
+def test_what_was_read_while_the_user_spoke_is_there_for_the_draft(stage: Stage) -> None:
+    """The words came bit by bit, and the last ones turned out to be others."""
     assert isinstance(stage.engine, Prefills)
     words = "Please tell me in a few words what you know about the long history of the old city of Rome"
+    partials = (words[:30], words[:60].rsplit(" ", 1)[0], words + "ania is")
 
-    async def ahead(engine: LlamaCpp) -> Answer:
-        await engine.prefill(ask(words), context=CallContext("ahead"))
-        return await answer(engine, ask(words, limit=1), "ahead")
+    async def spoken(engine: LlamaCpp) -> GenerationFinished:
+        for partial in partials:
+            await engine.prefill(ask(partial), context=CallContext("ahead"))
+        draft = Draft()
+        async with aclosing(engine.generate(ask(f"{words}?"), context=CallContext("ahead", draft=draft))) as chunks:
+            await anext(chunks)
+            draft.adopted = True
+            *_, last = [chunk async for chunk in chunks]
+        assert isinstance(last, GenerationFinished)
+        return last
 
-    usage = stage.run(ahead).end.usage
+    usage = stage.run(spoken).usage
     assert usage.input_tokens - usage.cached_tokens <= 8
+    assert usage.output_tokens > 1
 
 
 @engines
