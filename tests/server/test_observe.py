@@ -34,8 +34,15 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     observer.session_ended(SUMMARY)
     observer.session_ended(replace(SUMMARY, transport="webrtc", outcome="lost"))
     observer.windows_skipped(3)
-    observer.turn_finished(TurnLatencies("sess_1", "resp_1", "completed", first_audio_ms=250, output_tokens=9))
+    observer.turn_finished(
+        TurnLatencies("sess_1", "resp_1", "completed", judged_ms=90, first_audio_ms=250, output_tokens=9)
+    )
     observer.turn_finished(TurnLatencies("sess_1", "resp_2", "cancelled"))
+    observer.turn_judged(0.09, 0.75)
+    observer.turn_judged(2.0, None)
+    observer.draft("begun")
+    observer.draft_discarded("speech", 9, 1.25)
+    observer.barge_in("considerate", "backchannel", 620)
     observer.client_error("sess_1", "invalid_value")
     observer.unknown_field("req_1", "session.colour")
     observer.vad_batch(0.001, 4)
@@ -45,6 +52,14 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     observer.vad_failed(ValueError("a defect"))
     observer.fault("sess_1", ValueError("a defect"))
     values = _values(observer)
+    assert values["antiphon_turns_judged_total"] == "1"
+    assert values['antiphon_judgements_total{outcome="given"}'] == "1"
+    assert values["antiphon_judgement_seconds_count"] == "2"
+    assert values['antiphon_drafts_total{stage="begun"}'] == "1"
+    assert values['antiphon_drafts_discarded_total{reason="speech"}'] == "1"
+    assert values["antiphon_draft_wasted_tokens_total"] == "9"
+    assert values["antiphon_draft_wasted_audio_seconds_total"] == "1.25"
+    assert values['antiphon_barge_in_seconds_sum{policy="considerate",outcome="backchannel"}'] == "0.62"
     assert values['antiphon_sessions_total{outcome="closed"}'] == "1"
     assert values['antiphon_call_sessions_total{outcome="closed"}'] == "0"
     assert values['antiphon_call_sessions_total{outcome="lost"}'] == "1"

@@ -19,11 +19,23 @@ from antiphon.engines.base import (
 from antiphon.protocol.session_config import SessionUpdateBody
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.mcp_work import McpClient
-from antiphon.runtime.observer import FailedStage, McpOutcome, McpTask, Observer, SessionSummary, TurnLatencies
+from antiphon.runtime.observer import (
+    BargeInOutcome,
+    BargeInPolicy,
+    DraftEnd,
+    DraftStage,
+    FailedStage,
+    McpOutcome,
+    McpTask,
+    Observer,
+    SessionSummary,
+    TurnLatencies,
+)
 from antiphon.runtime.session_handle import SessionHandle
 from antiphon.runtime.sessions import Opening, Sessions
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.runtime.transport import CallMedia, TransportClosedError
+from antiphon.runtime.work import Work
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedVad
 from antiphon.testing.wire import assert_valid_server_event
@@ -44,6 +56,13 @@ class Noted:
         self.started: list[str] = []
         self.ended: list[SessionSummary] = []
         self.turns: list[TurnLatencies] = []
+        self.work: list[Sequence[Work]] = []
+        self.stray_tools: list[Work] = []
+        self.wants_words = False
+        self.judged: list[tuple[float, float | None]] = []
+        self.drafts: list[DraftStage] = []
+        self.discarded: list[tuple[DraftEnd, int, float]] = []
+        self.barge_ins: list[tuple[BargeInPolicy, BargeInOutcome, int]] = []
         self.codes: list[str] = []
         self.unknown: list[str] = []
         self.windows = 0
@@ -61,8 +80,24 @@ class Noted:
     def session_ended(self, summary: SessionSummary) -> None:
         self.ended.append(summary)
 
-    def turn_finished(self, latencies: TurnLatencies) -> None:
+    def turn_finished(self, latencies: TurnLatencies, work: Sequence[Work] = ()) -> None:
         self.turns.append(latencies)
+        self.work.append(work)
+
+    def tool_called(self, session_id: str, work: Work) -> None:
+        self.stray_tools.append(work)
+
+    def turn_judged(self, took_s: float, probability: float | None) -> None:
+        self.judged.append((took_s, probability))
+
+    def draft(self, stage: DraftStage) -> None:
+        self.drafts.append(stage)
+
+    def draft_discarded(self, reason: DraftEnd, tokens: int, audio_s: float) -> None:
+        self.discarded.append((reason, tokens, audio_s))
+
+    def barge_in(self, policy: BargeInPolicy, outcome: BargeInOutcome, after_ms: int) -> None:
+        self.barge_ins.append((policy, outcome, after_ms))
 
     def client_error(self, session_id: str, code: str) -> None:
         self.codes.append(code)

@@ -76,6 +76,7 @@ class EngineWork:
         places: DraftPlaces,
         *,
         report: Callable[[EngineFact], None],
+        first_clause: Callable[[str], None],
         room: Callable[[], Awaitable[None]],
         session_id: str,
         audio_bytes: int,
@@ -95,7 +96,14 @@ class EngineWork:
             hush=self._prefilling.stop,
         )
         self._responding = Responding(
-            engines, spawn, self._place, report=report, room=room, session_id=session_id, first_words=first_words
+            engines,
+            spawn,
+            self._place,
+            report=report,
+            first_clause=first_clause,
+            room=room,
+            session_id=session_id,
+            first_words=first_words,
         )
 
     def start(self) -> None:

@@ -1,12 +1,18 @@
-"""What the runtime reports: synchronous, cheap, never audio or words."""
+"""What the runtime reports: synchronous, cheap, never audio, and words to those alone who ask for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from antiphon.runtime.work import Work
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.mcp import McpFaultKind
 
 __all__ = [
+    "BargeInOutcome",
+    "BargeInPolicy",
+    "DraftEnd",
+    "DraftStage",
     "FailedStage",
     "McpOutcome",
     "McpTask",
@@ -30,18 +36,40 @@ McpTask: TypeAlias = Literal["list", "call"]
 McpOutcome: TypeAlias = Literal["done"] | McpFaultKind
 
 
+DraftStage: TypeAlias = Literal["sought", "granted", "begun", "adopted"]
+DraftEnd: TypeAlias = Literal["speech", "changed", "failed", "dropped"]
+"""Why a draft came to nothing."""
+
+BargeInPolicy: TypeAlias = Literal["exact", "considerate"]
+BargeInOutcome: TypeAlias = Literal["interrupted", "backchannel", "echo", "noise"]
+
+
 @dataclass(frozen=True, slots=True)
 class TurnLatencies:
-    """One answered turn, in milliseconds from the last voiced sample; None where that stage did not happen."""
+    """One answered turn, in milliseconds from its origin; None where that stage did not happen.
+
+    The origin is the last voiced sample, or (not ``is_spoken``) the moment at which the response was asked for.
+    """
 
     session_id: str
     response_id: str
     status: str
+    origin_s: float = 0.0
+    """On the session's clock."""
+    is_spoken: bool = False
+    is_drafted: bool = False
+    """Its answer was begun before the turn was over: stages may have happened before ``committed_ms``."""
+    pause_ms: int | None = None
+    """The pause that ended the turn was first taken up: its words were asked for, or the judge was."""
+    judged_ms: int | None = None
+    """The judge's last word before the turn was over."""
     committed_ms: int | None = None
     transcript_ms: int | None = None
     first_text_ms: int | None = None
+    first_clause_ms: int | None = None
+    """The first clause went to the voice."""
     first_audio_ms: int | None = None
-    """Of a call: when its first packet left."""
+    """On its way to the client; of a call: when its first packet left."""
     done_ms: int | None = None
     output_tokens: int = 0
 
@@ -58,9 +86,26 @@ class SessionSummary:
 
 
 class Observer(Protocol):
+    @property
+    def wants_words(self) -> bool:
+        """Whether the ``Work`` of turns is to hold what was said; constant."""
+
     def session_started(self, session_id: str, connection_id: str) -> None: ...
     def session_ended(self, summary: SessionSummary) -> None: ...
-    def turn_finished(self, latencies: TurnLatencies) -> None: ...
+    def turn_finished(self, latencies: TurnLatencies, work: Sequence[Work] = ()) -> None: ...
+    def tool_called(self, session_id: str, work: Work) -> None:
+        """A tool of an MCP server was called outside of any turn: after its approval."""
+
+    def turn_judged(self, took_s: float, probability: float | None) -> None:
+        """The judge gave its word on a pause; None: it gave none."""
+
+    def draft(self, stage: DraftStage) -> None: ...
+    def draft_discarded(self, reason: DraftEnd, tokens: int, audio_s: float) -> None:
+        """With what was made in vain."""
+
+    def barge_in(self, policy: BargeInPolicy, outcome: BargeInOutcome, after_ms: int) -> None:
+        """It was decided what speech is that began while the assistant was audible, so long after its beginning."""
+
     def client_error(self, session_id: str, code: str) -> None: ...
     def unknown_field(self, connection_id: str, path: str) -> None:
         """Once per connection and name; ``path`` comes from the client."""
@@ -88,9 +133,18 @@ class Observer(Protocol):
 class NullObserver:
     """Observes nothing."""
 
+    @property
+    def wants_words(self) -> bool:
+        return False
+
     def session_started(self, session_id: str, connection_id: str) -> None: ...
     def session_ended(self, summary: SessionSummary) -> None: ...
-    def turn_finished(self, latencies: TurnLatencies) -> None: ...
+    def turn_finished(self, latencies: TurnLatencies, work: Sequence[Work] = ()) -> None: ...
+    def tool_called(self, session_id: str, work: Work) -> None: ...
+    def turn_judged(self, took_s: float, probability: float | None) -> None: ...
+    def draft(self, stage: DraftStage) -> None: ...
+    def draft_discarded(self, reason: DraftEnd, tokens: int, audio_s: float) -> None: ...
+    def barge_in(self, policy: BargeInPolicy, outcome: BargeInOutcome, after_ms: int) -> None: ...
     def client_error(self, session_id: str, code: str) -> None: ...
     def unknown_field(self, connection_id: str, path: str) -> None: ...
     def vad_batch(self, seconds: float, windows: int) -> None: ...

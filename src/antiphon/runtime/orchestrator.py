@@ -92,7 +92,9 @@ class Orchestrator:
         )
         self._steps = Stepping(self.session, self._perform, self._fail)
         self.id = config.session.id
-        self._report = SessionReport(observer, self.id, connection_id, paced=transport.media is not None)
+        self._report = SessionReport(
+            observer, self.id, connection_id, paced=transport.media is not None, answers=self._answers_turns
+        )
         self._transport = transport
         self._recorder = recorder
         self._batcher = batcher
@@ -131,6 +133,7 @@ class Orchestrator:
             self._spawn,
             places,
             report=self._learn,
+            first_clause=lambda response_id: self._report.first_clause(response_id, self._steps.now),
             room=self._room,
             session_id=self.id,
             audio_bytes=settings.limits.audio_bytes,
@@ -259,8 +262,13 @@ class Orchestrator:
         self._report.fact(fact, self._steps.now)
         self._steps.handle(fact)
 
+    def _answers_turns(self) -> bool:
+        """Whether a turn that ends now is answered without being asked for."""
+        detection = self.session.settings.audio.input.turn_detection
+        return self.session.conversation_id is not None and detection is not None and detection.create_response
+
     def _learn_of_mcp(self, fact: McpFact) -> None:
-        self._report.mcp_fact(fact)
+        self._report.mcp_fact(fact, self._steps.now)
         self._steps.handle(fact)
 
     def _learn_of_playout(self, fact: PlayoutStarted | PlayoutEnded | PlayoutCleared) -> None:

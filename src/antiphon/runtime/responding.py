@@ -28,15 +28,17 @@ class Responding:
         place: DraftPlace,
         *,
         report: Callable[[Fact], None],
+        first_clause: Callable[[str], None],
         room: Callable[[], Awaitable[None]],
         session_id: str,
         first_words: int,
     ) -> None:
-        """``first_words``: where the first piece of speech ends at the latest, punctuation or not."""
+        """``first_clause`` is told the id of a response whose first clause goes to the voice; ``first_words``: where the first piece of speech ends at the latest, punctuation or not."""
         self._engines = engines
         self._spawn = spawn
         self._place = place
         self._report = report
+        self._first_clause = first_clause
         self._room = room
         self._session_id = session_id
         self._first_words = first_words
@@ -52,6 +54,7 @@ class Responding:
             self._engines.llm,
             self._engines.tts,
             report=self._report,
+            first_clause=self._first_clause,
             room=self._room,
             session_id=self._session_id,
             first_words=self._first_words,

@@ -57,16 +57,19 @@ class Speaking:
         tts: TextToSpeech,
         *,
         report: Callable[[Fact], None],
+        first_clause: Callable[[str], None] = lambda _: None,
         room: Callable[[], Awaitable[None]],
         session_id: str,
         first_words: int = FIRST_WORDS,
     ) -> None:
-        """``room`` waits while more than the client can take is on its way to it; ``first_words``: of the first clause,
+        """``first_clause`` is told the response's id when its first clause goes to the voice; ``room`` waits while more
+        than the client can take is on its way to it; ``first_words``: of the first clause,
         which then ends, punctuation or not."""
         self._order = order
         self._llm = llm
         self._tts = tts
         self._report = report
+        self._first_clause = first_clause
         self._room = room
         self._session_id = session_id
         self._first_words = first_words
@@ -163,6 +166,7 @@ class Speaking:
         # A response without words (a tool call) never reaches the speech engine.
         if not await self._clauses.any():
             return
+        self._first_clause(self._order.response_id)
         self._wire = wire = _Wire(self._order.response_id, speech.format, self._tts.sample_rate_hz)
         context = CallContext(self._session_id, item_id=speech.item_id, draft=self._draft)
         stream = self._tts.synthesize(self._clauses, voice=speech.voice, speed=speech.speed, context=context)

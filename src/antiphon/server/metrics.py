@@ -13,7 +13,10 @@ from typing import TypeVar
 __all__ = ["CONTENT_TYPE", "LATENCY_BUCKETS_S", "Counter", "Gauge", "Histogram", "Registry"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-LATENCY_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+LATENCY_BUCKETS_S = (
+    *(0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75),
+    *(1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0),
+)
 OTHER = "other"
 
 Labels = Mapping[str, Sequence[str]]

@@ -10,8 +10,20 @@ from typing import Any, Protocol, get_args
 
 from antiphon.engines.base import Engine
 from antiphon.engines.registry import EngineKind
-from antiphon.runtime.observer import FailedStage, McpOutcome, McpTask, Outcome, SessionSummary, TurnLatencies
+from antiphon.runtime.observer import (
+    BargeInOutcome,
+    BargeInPolicy,
+    DraftEnd,
+    DraftStage,
+    FailedStage,
+    McpOutcome,
+    McpTask,
+    Outcome,
+    SessionSummary,
+    TurnLatencies,
+)
 from antiphon.runtime.sessions import Opening
+from antiphon.runtime.work import Work
 from antiphon.server.logs import escaped, log_line
 from antiphon.server.loop_lag import LAG_BUCKETS_S
 from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
@@ -34,7 +46,7 @@ _REFUSALS = (
 )
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _STATUSES = ("completed", "cancelled", "failed", "incomplete")
-STAGES = ("committed", "transcript", "first_text", "first_audio", "done")
+STAGES = ("pause", "judged", "committed", "transcript", "first_text", "first_clause", "first_audio", "done")
 ERROR_CODES = (
     "array_above_max_length",
     "cannot_update_voice",
@@ -61,6 +73,7 @@ ERROR_CODES = (
     "unknown_parameter",
     "unsupported_content_type",
 )
+_JUDGEMENTS = {"outcome": ("given", "none")}
 _SESSION_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 _VAD_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 _STATM = Path("/proc/self/statm")
@@ -109,6 +122,35 @@ class ServerObserver:
             "antiphon_turn_seconds",
             "From the last voiced sample (or the request) until a stage of the turn (in calls: until audio leaves).",
             {"stage": STAGES},
+            buckets=LATENCY_BUCKETS_S,
+        )
+        self._drafts = registry.counter(
+            "antiphon_drafts_total",
+            "Answers sought, granted, begun and adopted before the turn was over, by stage.",
+            {"stage": get_args(DraftStage)},
+        )
+        self._drafts_discarded = registry.counter(
+            "antiphon_drafts_discarded_total", "Drafts that came to nothing, by reason.", {"reason": get_args(DraftEnd)}
+        )
+        self._wasted_tokens = registry.counter(
+            "antiphon_draft_wasted_tokens_total", "Tokens generated for drafts that came to nothing."
+        )
+        self._wasted_audio_s = registry.counter(
+            "antiphon_draft_wasted_audio_seconds_total", "Speech made for drafts that came to nothing."
+        )
+        self._judgements = registry.counter(
+            "antiphon_judgements_total", "Pauses that the judge of turns was asked about, by outcome.", _JUDGEMENTS
+        )
+        self._judgement_s = registry.histogram(
+            "antiphon_judgement_seconds", "From the question until the judge's word.", buckets=LATENCY_BUCKETS_S
+        )
+        self._judged_turns = registry.counter(
+            "antiphon_turns_judged_total", "Answered turns on whose last pause the judge had given its word."
+        )
+        self._barge_in_s = registry.histogram(
+            "antiphon_barge_in_seconds",
+            "From the first voiced sample of speech over the assistant until it was decided what it is.",
+            {"policy": get_args(BargeInPolicy), "outcome": get_args(BargeInOutcome)},
             buckets=LATENCY_BUCKETS_S,
         )
         self._output_tokens = registry.counter("antiphon_output_tokens_total", "Tokens generated.")
@@ -234,9 +276,33 @@ class ServerObserver:
             errors=summary.errors,
         )
 
-    def turn_finished(self, latencies: TurnLatencies) -> None:
+    @property
+    def wants_words(self) -> bool:
+        return False
+
+    def turn_judged(self, took_s: float, probability: float | None) -> None:
+        self._judgements.add(outcome="none" if probability is None else "given")
+        self._judgement_s.observe(took_s)
+
+    def draft(self, stage: DraftStage) -> None:
+        self._drafts.add(stage=stage)
+
+    def draft_discarded(self, reason: DraftEnd, tokens: int, audio_s: float) -> None:
+        self._drafts_discarded.add(reason=reason)
+        self._wasted_tokens.add(tokens)
+        self._wasted_audio_s.add(audio_s)
+
+    def barge_in(self, policy: BargeInPolicy, outcome: BargeInOutcome, after_ms: int) -> None:
+        self._barge_in_s.observe(after_ms / 1000, policy=policy, outcome=outcome)
+
+    def tool_called(self, session_id: str, work: Work) -> None:
+        pass
+
+    def turn_finished(self, latencies: TurnLatencies, work: Sequence[Work] = ()) -> None:
         self._turns.add(status=latencies.status)
         self._output_tokens.add(latencies.output_tokens)
+        if latencies.judged_ms is not None:
+            self._judged_turns.add()
         times = {stage: getattr(latencies, f"{stage}_ms") for stage in STAGES}
         for stage, at_ms in times.items():
             if at_ms is not None:
@@ -247,6 +313,8 @@ class ServerObserver:
             session=latencies.session_id,
             response=latencies.response_id,
             status=latencies.status,
+            origin="speech" if latencies.is_spoken else "request",
+            drafted="yes" if latencies.is_drafted else None,
             **{f"{stage}_ms": at_ms for stage, at_ms in times.items()},
             output_tokens=latencies.output_tokens,
         )

@@ -1,0 +1,153 @@
+"""Facts and orders as they come to a session's report, in few words."""
+
+from antiphon.core.inputs import (
+    AudioProduced,
+    GenerationEnded,
+    PlayoutCleared,
+    PlayoutStarted,
+    TextProduced,
+    TranscriptFailed,
+    TranscriptProduced,
+    TurnJudged,
+    WritingEnded,
+)
+from antiphon.core.outputs import (
+    AskHypothesis,
+    CallMcpTool,
+    Emit,
+    JudgeTurn,
+    PlayAudio,
+    StartResponse,
+    StartTranscription,
+    StopTranscription,
+    TurnClosed,
+)
+from antiphon.protocol.items import McpCall
+from antiphon.protocol.response import Response, ResponseAudio, ResponseAudioOutput, ResponseStatus, Usage
+from antiphon.protocol.server_events import (
+    ResponseCreated,
+    ResponseDone,
+    ResponseOutputAudioDelta,
+    ResponseOutputItemAdded,
+)
+from antiphon.protocol.session_config import AudioFormat
+from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
+from antiphon.vocabulary.llm import LlmRequest, TokenUsage, UserMessage
+from antiphon.vocabulary.llm import TextContent as Words
+from antiphon.vocabulary.mcp import McpServer
+from antiphon.vocabulary.speech import SttOptions, Transcript
+
+USAGE = TokenUsage(input_tokens=100, cached_tokens=60, output_tokens=12)
+FAULT = EngineFault(EngineErrorKind.TIMEOUT)
+
+
+def listen(item_id: str) -> StartTranscription:
+    return StartTranscription(item_id, 0, SttOptions())
+
+
+def stop_listening(item_id: str) -> StopTranscription:
+    return StopTranscription(item_id, 0)
+
+
+def ask(item_id: str) -> AskHypothesis:
+    return AskHypothesis(item_id, 0)
+
+
+def judge(item_id: str, at_sample: int = 0) -> JudgeTurn:
+    return JudgeTurn(item_id, at_sample, b"", "")
+
+
+def judged(item_id: str, probability: float | None, at_sample: int = 0) -> TurnJudged:
+    return TurnJudged(item_id, at_sample, probability)
+
+
+def hypothesis(item_id: str, words: str) -> TranscriptProduced:
+    transcript = Transcript("", is_final=False, hypothesis=words, audio_s=1.0, thorough=True)
+    return TranscriptProduced(item_id, 0, transcript)
+
+
+def final(item_id: str, words: str) -> TranscriptProduced:
+    return TranscriptProduced(item_id, 0, Transcript(words, is_final=True))
+
+
+def unheard(item_id: str) -> TranscriptFailed:
+    return TranscriptFailed(item_id, 0, FAULT)
+
+
+def over(item_id: str, silence_ms: int) -> TurnClosed:
+    return TurnClosed(item_id, silence_ms)
+
+
+def _response(response_id: str, status: ResponseStatus, tokens: int, *, aside: bool) -> Response:
+    output = ResponseAudioOutput(format=AudioFormat(type="audio/pcm", rate=24000), voice="marin")
+    usage = Usage(total_tokens=tokens, input_tokens=0, output_tokens=tokens)
+    return Response(
+        id=response_id,
+        status=status,
+        status_details=None,
+        output=[],
+        conversation_id=None if aside else "conv_1",
+        output_modalities=["audio"],
+        max_output_tokens="inf",
+        audio=ResponseAudio(output=output),
+        usage=usage,
+        metadata=None,
+    )
+
+
+def created(response_id: str, *, aside: bool = False) -> Emit:
+    """``aside``: out of band."""
+    response = _response(response_id, "in_progress", 0, aside=aside)
+    return Emit(ResponseCreated(event_id="event_1", response=response))
+
+
+def done(response_id: str, status: ResponseStatus = "completed", tokens: int = 0, *, aside: bool = False) -> Emit:
+    return Emit(ResponseDone(event_id="event_1", response=_response(response_id, status, tokens, aside=aside)))
+
+
+def start(response_id: str, *, draft: bool = False) -> StartResponse:
+    return StartResponse(response_id, LlmRequest((UserMessage((Words("Hello?"),)),)), None, draft)
+
+
+def text(response_id: str, words: str = "Hello") -> TextProduced:
+    return TextProduced(response_id, words)
+
+
+def sound(response_id: str, samples: int = 960) -> AudioProduced:
+    return AudioProduced(response_id, b"", samples, 0, 0)
+
+
+def send_audio(response_id: str) -> Emit:
+    event = ResponseOutputAudioDelta(
+        event_id="event_1", response_id=response_id, item_id="item_9", output_index=0, content_index=0, delta=b"\0\0"
+    )
+    return Emit(event)
+
+
+def play(response_id: str) -> PlayAudio:
+    return PlayAudio(response_id, "item_9", b"\0\0")
+
+
+def first_packet(response_id: str) -> PlayoutStarted:
+    return PlayoutStarted(response_id, "item_9")
+
+
+def cleared(response_id: str) -> PlayoutCleared:
+    return PlayoutCleared(response_id, "item_9", 0, 0)
+
+
+def written(response_id: str) -> WritingEnded:
+    return WritingEnded(response_id)
+
+
+def generated(response_id: str, fault: EngineFault | None = None) -> GenerationEnded:
+    return GenerationEnded(response_id, "stop", USAGE, fault)
+
+
+def add_call(response_id: str, item_id: str) -> Emit:
+    item = McpCall(id=item_id, server_label="s", name="weather", arguments="")
+    return Emit(ResponseOutputItemAdded(event_id="event_1", response_id=response_id, output_index=0, item=item))
+
+
+def call(item_id: str) -> CallMcpTool:
+    return CallMcpTool(item_id, "s", McpServer("http://127.0.0.1/"), "weather", {"city": "Berlin"})
