@@ -24,6 +24,7 @@ from antiphon.server.origin import BrowserRules, OriginPolicy
 from antiphon.server.own_pages import OwnPages
 from antiphon.server.realtime import realtime, realtime_without_upgrade
 from antiphon.server.session_requests import create_client_secret, create_session, create_transcription_session
+from antiphon.server.turn_requests import list_turns
 
 __all__ = ["ROUTES", "create_app"]
 
@@ -39,6 +40,7 @@ ROUTES: Sequence[BaseRoute] = (
     Route("/v1/models/{model:path}", get_model, methods=["GET"]),
     Route("/v1/realtime/client_secrets", create_client_secret, methods=["POST"]),
     Route("/v1/realtime/sessions", create_session, methods=["POST"]),
+    Route("/v1/realtime/sessions/{session_id}/turns", list_turns, methods=["GET"]),
     Route("/v1/realtime/transcription_sessions", create_transcription_session, methods=["POST"]),
     Route("/v1/realtime/calls", create_call, methods=["POST"]),
     Route("/v1/realtime/calls/{call_id}", renegotiate, methods=["POST"]),

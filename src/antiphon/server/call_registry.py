@@ -182,7 +182,7 @@ class Calls:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         with place:
-            self._observer.call_begun(live.id, opening, client)
+            self._observer.call_begun(live.id, opening, client, live.maker)
             try:
                 await self._sessions.serve(transport, opening, started)
             except Exception as error:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -24,9 +25,11 @@ from antiphon.runtime.observer import (
 )
 from antiphon.runtime.sessions import Opening
 from antiphon.runtime.work import Work
+from antiphon.server.callers import Caller
 from antiphon.server.logs import escaped, log_line
 from antiphon.server.loop_lag import LAG_BUCKETS_S
 from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
+from antiphon.server.turn_reports import STAGES, TurnReports, stages_ms
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.mcp import McpFaultKind
 
@@ -46,7 +49,6 @@ _REFUSALS = (
 )
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _STATUSES = ("completed", "cancelled", "failed", "incomplete")
-STAGES = ("pause", "judged", "committed", "transcript", "first_text", "first_clause", "first_audio", "done")
 ERROR_CODES = (
     "array_above_max_length",
     "cannot_update_voice",
@@ -96,13 +98,21 @@ class CallFigures(Protocol):
     def late_s(self) -> float: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    opening: Opening
+    client: str
+    maker: Caller | None
+
+
 class ServerObserver:
     """Receives what the runtime reports; owns the process's metrics."""
 
     def __init__(self) -> None:
         self.registry = registry = Registry()
         self._noise_kept = False
-        self._openings: dict[str, tuple[Opening, str]] = {}
+        self.turns = TurnReports()
+        self._openings: dict[str, _Opened] = {}
         self._sessions = registry.counter(
             "antiphon_sessions_total", "Sessions ended, by outcome.", {"outcome": _OUTCOMES}
         )
@@ -216,17 +226,18 @@ class ServerObserver:
         told = None if detail is None else escaped(detail)
         log_line(_LOG, "connection_refused", connection=connection_id, client=client, reason=reason, detail=told)
 
-    def opened(self, opening: Opening, client: str) -> None:
-        """A connection is about to become a session; remembered for its line in the log."""
-        self._openings[opening.connection_id] = (opening, client)
+    def opened(self, opening: Opening, client: str, maker: Caller | None = None) -> None:
+        """A connection is about to become a session; remembered for its line in the log, and for who may see its turns
+        (``maker`` None: nobody)."""
+        self._openings[opening.connection_id] = _Opened(opening, client, maker)
 
     def closed(self, opening: Opening) -> None:
         """A connection is over, whatever became of its session."""
         self._openings.pop(opening.connection_id, None)
 
-    def call_begun(self, call_id: str, opening: Opening, client: str) -> None:
+    def call_begun(self, call_id: str, opening: Opening, client: str, maker: Caller | None = None) -> None:
         """An offer was answered, and its session begins."""
-        self.opened(opening, client)
+        self.opened(opening, client, maker)
         log_line(_LOG, "call_begun", logging.DEBUG, call=call_id, connection=opening.connection_id)
 
     def call_ended(self, call_id: str, opening: Opening, ending: str, duration_s: float) -> None:
@@ -252,6 +263,8 @@ class ServerObserver:
             self._sidebands_now -= 1
 
     def session_started(self, session_id: str, connection_id: str) -> None:
+        opened = self._openings.get(connection_id)
+        self.turns.begun(session_id, opened.maker if opened else None)
         log_line(_LOG, "session_started", logging.DEBUG, session=session_id, connection=connection_id)
 
     def session_ended(self, summary: SessionSummary) -> None:
@@ -259,7 +272,9 @@ class ServerObserver:
         if summary.transport == "webrtc":
             self._call_sessions.add(outcome=summary.outcome)
         self._session_s.observe(summary.duration_s)
-        opening, client = self._openings.get(summary.connection_id, (None, None))
+        self.turns.ended(summary.session_id)
+        opened = self._openings.get(summary.connection_id)
+        opening, client = (opened.opening, opened.client) if opened else (None, None)
         log_line(
             _LOG,
             "session_ended",
@@ -303,10 +318,11 @@ class ServerObserver:
         self._output_tokens.add(latencies.output_tokens)
         if latencies.judged_ms is not None:
             self._judged_turns.add()
-        times = {stage: getattr(latencies, f"{stage}_ms") for stage in STAGES}
-        for stage, at_ms in times.items():
+        times = stages_ms(latencies)
+        for stage, at_ms in zip(STAGES, times.values(), strict=True):
             if at_ms is not None:
                 self._turn_s.observe(at_ms / 1000, stage=stage)
+        self.turns.finished(latencies)
         log_line(
             _LOG,
             "turn_finished",
@@ -315,7 +331,7 @@ class ServerObserver:
             status=latencies.status,
             origin="speech" if latencies.is_spoken else "request",
             drafted="yes" if latencies.is_drafted else None,
-            **{f"{stage}_ms": at_ms for stage, at_ms in times.items()},
+            **times,
             output_tokens=latencies.output_tokens,
         )
 

@@ -9,7 +9,7 @@ from antiphon.protocol.errors import ProtocolError
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.sessions import Opening
 from antiphon.server.auth import KEY_REFUSED_CODE, REALTIME_SUBPROTOCOL, PresentedKey, presented_key
-from antiphon.server.callers import authenticated
+from antiphon.server.callers import Caller, authenticated
 from antiphon.server.calls import call_of
 from antiphon.server.context import Context, context_of
 from antiphon.server.errors import ApiError
@@ -62,7 +62,7 @@ async def _session(context: Context, socket: WebSocket, presented: PresentedKey)
         opening = opening_of(context, socket, caller.opened)
     with admit(context, socket):
         await _accept(socket)
-        await _run(context, socket, opening)
+        await _run(context, socket, opening, caller)
 
 
 async def _sideband(context: Context, socket: WebSocket, presented: PresentedKey) -> None:
@@ -76,9 +76,9 @@ async def _sideband(context: Context, socket: WebSocket, presented: PresentedKey
         await session.attach(transport, connection_id=connection_id, beta=asks_for_beta(socket))
 
 
-async def _run(context: Context, socket: WebSocket, opening: Opening) -> None:
+async def _run(context: Context, socket: WebSocket, opening: Opening, maker: Caller) -> None:
     transport = WebSocketTransport(socket)
-    context.observer.opened(opening, client_of(socket))
+    context.observer.opened(opening, client_of(socket), maker)
     try:
         await context.sessions.serve(transport, opening)
     except Exception as error:
