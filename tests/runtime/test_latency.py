@@ -368,13 +368,22 @@ def test_what_became_of_drafts_is_told_with_what_was_made_in_vain() -> None:
         (600, say.generated("resp_2")),
         (700, DiscardDraft("resp_2", "changed")),
         (800, SeekDraft("item_2")),
-        (900, say.start("resp_3", draft=True)),
-        (950, say.text("resp_3")),
+        (850, say.start("resp_3", draft=True)),
+        (860, say.generated("resp_3", say.FAULT)),
+        (860, DiscardDraft("resp_3", "failed")),
+        (900, say.start("resp_4", draft=True)),
+        (950, say.text("resp_4")),
     ]
     observer = told(script)
-    assert observer.drafts == ["sought", "granted", "begun", "begun", "sought", "begun"]
-    assert observer.discarded == [("speech", 2, 0.5), ("changed", say.USAGE.output_tokens, 0.0), ("dropped", 1, 0.0)]
-    assert observer.turns == []
+    assert observer.drafts == ["sought", "granted", "begun", "begun", "sought", "begun", "begun"]
+    wasted = say.USAGE.output_tokens
+    assert observer.discarded == [
+        ("speech", 2, 0.5),
+        ("changed", wasted, 0.0),
+        ("failed", wasted, 0.0),
+        ("dropped", 1, 0.0),
+    ]
+    assert (observer.turns, observer.engine_failures) == ([], [])
 
 
 def test_each_judgement_is_told_with_the_time_that_it_took() -> None:

@@ -33,7 +33,8 @@ class Responding:
         session_id: str,
         first_words: int,
     ) -> None:
-        """``first_clause`` is told the id of a response whose first clause goes to the voice; ``first_words``: where the first piece of speech ends at the latest, punctuation or not."""
+        """``first_clause`` is told the id of a response whose first clause goes to the voice; ``first_words``: where
+        the first piece of speech ends at the latest, punctuation or not."""
         self._engines = engines
         self._spawn = spawn
         self._place = place

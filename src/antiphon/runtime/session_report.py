@@ -260,7 +260,7 @@ class SessionReport:
 
     def _generated(self, fact: GenerationEnded, now: float) -> None:
         error = None if fact.fault is None else fact.fault.kind
-        if error is not None:
+        if error is not None and fact.response_id != self._clock.draft_id:
             self._observer.engine_failed("response", error)
         self._clock.generated(fact.response_id, fact.reason, fact.usage, error, now)
 

@@ -63,8 +63,8 @@ class Speaking:
         first_words: int = FIRST_WORDS,
     ) -> None:
         """``first_clause`` is told the response's id when its first clause goes to the voice; ``room`` waits while more
-        than the client can take is on its way to it; ``first_words``: of the first clause,
-        which then ends, punctuation or not."""
+        than the client can take is on its way to it; ``first_words``: of the first clause, which then ends, punctuation
+        or not."""
         self._order = order
         self._llm = llm
         self._tts = tts
