@@ -1,9 +1,16 @@
 """Facts and orders as they come to a session's report, in few words."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
 from antiphon.core.inputs import (
     AudioProduced,
     GenerationEnded,
+    McpCallFailed,
+    McpCallFinished,
     PlayoutCleared,
+    PlayoutEnded,
     PlayoutStarted,
     TextProduced,
     TranscriptFailed,
@@ -16,6 +23,7 @@ from antiphon.core.outputs import (
     CallMcpTool,
     Emit,
     JudgeTurn,
+    Output,
     PlayAudio,
     StartResponse,
     StartTranscription,
@@ -31,11 +39,13 @@ from antiphon.protocol.server_events import (
     ResponseOutputItemAdded,
 )
 from antiphon.protocol.session_config import AudioFormat
+from antiphon.runtime.session_report import SessionReport
 from antiphon.vocabulary.errors import EngineErrorKind, EngineFault
 from antiphon.vocabulary.llm import LlmRequest, TokenUsage, UserMessage
 from antiphon.vocabulary.llm import TextContent as Words
 from antiphon.vocabulary.mcp import McpServer
 from antiphon.vocabulary.speech import SttOptions, Transcript
+from tests.support.runtime import Noted
 
 USAGE = TokenUsage(input_tokens=100, cached_tokens=60, output_tokens=12)
 FAULT = EngineFault(EngineErrorKind.TIMEOUT)
@@ -151,3 +161,56 @@ def add_call(response_id: str, item_id: str) -> Emit:
 
 def call(item_id: str) -> CallMcpTool:
     return CallMcpTool(item_id, "s", McpServer("http://127.0.0.1/"), "weather", {"city": "Berlin"})
+
+
+_OUTPUTS = set(get_args(Output))
+
+
+@dataclass(frozen=True)
+class Clause:
+    """The first clause of a response goes to the voice."""
+
+    response_id: str
+
+
+Script = Sequence[tuple[int, Any]]
+"""Milliseconds on the session's clock, and what comes to the report then."""
+
+
+def told(script: Script, *, paced: bool = False, answers: bool = True, words: bool = False) -> Noted:
+    observer = Noted()
+    observer.wants_words = words
+    report = SessionReport(observer, "sess_1", "req_1", paced=paced, answers=lambda: answers)
+    for at_ms, thing in script:
+        now = at_ms / 1000
+        match thing:
+            case Clause():
+                report.first_clause(thing.response_id, now)
+            case PlayoutStarted() | PlayoutEnded() | PlayoutCleared():
+                report.playout(thing, now)
+            case McpCallFinished() | McpCallFailed():
+                report.mcp_fact(thing, now)
+            case _ if type(thing) in _OUTPUTS:
+                report.order(thing, now)
+            case _:
+                report.fact(thing, now)
+    report.ended("closed", script[-1][0] / 1000)
+    return observer
+
+
+SPOKEN = [
+    (0, listen("item_1")),
+    (10_000, over("item_1", 500)),
+    (10_200, final("item_1", "Hello?")),
+    (10_200, created("resp_1")),
+    (10_201, start("resp_1")),
+    (10_500, text("resp_1")),
+    (10_560, text("resp_1")),
+    (10_600, Clause("resp_1")),
+    (10_700, sound("resp_1")),
+    (10_701, send_audio("resp_1")),
+    (10_800, send_audio("resp_1")),
+    (11_000, written("resp_1")),
+    (12_000, generated("resp_1")),
+    (12_001, done("resp_1", tokens=42)),
+]

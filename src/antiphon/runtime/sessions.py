@@ -53,6 +53,9 @@ class Opening:
     """Whether the client asked for the beta's events."""
     safety_hash: str | None = None
     """Of the identifier that the application gave to its own user: for the log, which never holds the identifier."""
+    traceparent: str | None = None
+    """Where in the client's own trace it asked, by the W3C's header; and what goes with it."""
+    tracestate: str | None = None
 
 
 class Admission:

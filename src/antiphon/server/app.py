@@ -96,6 +96,7 @@ async def _lifespan(
                 task.cancel()
     finally:
         await close_engines(context.engines)
+        await context.observer.aclose()
 
 
 async def _run_sessions(context: Context, on_failed: Callable[[str], None]) -> None:

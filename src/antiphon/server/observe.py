@@ -1,5 +1,6 @@
 """What the server counts and logs. Labels come from closed sets; ids stand in log lines only, words and audio never."""
 
+import asyncio
 import logging
 import sys
 import time
@@ -29,6 +30,7 @@ from antiphon.server.callers import Caller
 from antiphon.server.logs import escaped, log_line
 from antiphon.server.loop_lag import LAG_BUCKETS_S
 from antiphon.server.metrics import LATENCY_BUCKETS_S, Registry
+from antiphon.server.tracing import Tracing
 from antiphon.server.turn_reports import STAGES, TurnReports, stages_ms
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.mcp import McpFaultKind
@@ -108,8 +110,9 @@ class _Opened:
 class ServerObserver:
     """Receives what the runtime reports; owns the process's metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracing: Tracing | None = None) -> None:
         self.registry = registry = Registry()
+        self._tracing = tracing
         self._noise_kept = False
         self.turns = TurnReports()
         self._openings: dict[str, _Opened] = {}
@@ -265,6 +268,8 @@ class ServerObserver:
     def session_started(self, session_id: str, connection_id: str) -> None:
         opened = self._openings.get(connection_id)
         self.turns.begun(session_id, opened.maker if opened else None)
+        if self._tracing is not None:
+            self._tracing.session_started(session_id, opened.opening if opened else None)
         log_line(_LOG, "session_started", logging.DEBUG, session=session_id, connection=connection_id)
 
     def session_ended(self, summary: SessionSummary) -> None:
@@ -273,6 +278,8 @@ class ServerObserver:
             self._call_sessions.add(outcome=summary.outcome)
         self._session_s.observe(summary.duration_s)
         self.turns.ended(summary.session_id)
+        if self._tracing is not None:
+            self._tracing.session_ended(summary.session_id)
         opened = self._openings.get(summary.connection_id)
         opening, client = (opened.opening, opened.client) if opened else (None, None)
         log_line(
@@ -293,7 +300,12 @@ class ServerObserver:
 
     @property
     def wants_words(self) -> bool:
-        return False
+        return self._tracing is not None and self._tracing.words
+
+    async def aclose(self) -> None:
+        """Nothing more is told: what is left of the traces is sent."""
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     def turn_judged(self, took_s: float, probability: float | None) -> None:
         self._judgements.add(outcome="none" if probability is None else "given")
@@ -311,7 +323,8 @@ class ServerObserver:
         self._barge_in_s.observe(after_ms / 1000, policy=policy, outcome=outcome)
 
     def tool_called(self, session_id: str, work: Work) -> None:
-        pass
+        if self._tracing is not None:
+            self._tracing.tool_called(session_id, work)
 
     def turn_finished(self, latencies: TurnLatencies, work: Sequence[Work] = ()) -> None:
         self._turns.add(status=latencies.status)
@@ -323,6 +336,8 @@ class ServerObserver:
             if at_ms is not None:
                 self._turn_s.observe(at_ms / 1000, stage=stage)
         self.turns.finished(latencies)
+        if self._tracing is not None:
+            self._tracing.turn_finished(latencies, tuple(work))
         log_line(
             _LOG,
             "turn_finished",

@@ -74,6 +74,8 @@ def opening_of(
             beta=asks_for_beta(connection),
             # A page may say what it likes; the secret was made for one user.
             safety_hash=(secret and secret.safety_hash) or safety_hash_of(connection),
+            traceparent=connection.headers.get("traceparent"),
+            tracestate=connection.headers.get("tracestate"),
         ),
         intent,
     )

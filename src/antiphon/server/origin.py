@@ -31,6 +31,8 @@ _HEADERS = frozenset(
         "openai-organization",
         "openai-project",
         "openai-safety-identifier",
+        "traceparent",
+        "tracestate",
         "x-client-request-id",
         "x-openai-agents-sdk",
     }

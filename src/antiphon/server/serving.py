@@ -26,6 +26,7 @@ from antiphon.server.logs import log_line
 from antiphon.server.observe import ServerObserver
 from antiphon.server.runtime_values import mcp_client, runtime_engines, runtime_settings
 from antiphon.server.settings import Settings
+from antiphon.server.tracing import open_tracing
 from antiphon.server.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 
 __all__ = ["serve"]
@@ -152,7 +153,7 @@ async def _announce(on_ready: Callable[[], None], *conditions: asyncio.Event) ->
 
 
 def _context(settings: Settings, engines: Mapping[EngineKind, Engine]) -> Context:
-    observer = ServerObserver()
+    observer = ServerObserver(open_tracing(settings.otel, engines))
     sessions = Sessions(runtime_engines(engines), runtime_settings(settings), observer, mcp_client(settings))
     observer.watch(engines, lambda: sessions.active)
     calls = Calls(settings, sessions, observer)

@@ -27,6 +27,7 @@ from antiphon.runtime.settings import RuntimeSettings
 from antiphon.server.call_settings import CallsSection
 from antiphon.server.masking import mask
 from antiphon.server.settings_checks import SettingsError, check_together
+from antiphon.server.tracing_settings import OtelSection
 from antiphon.server.turn_settings import TurnsSection
 
 __all__ = [
@@ -260,6 +261,7 @@ class Settings(BaseSettings):
     calls: CallsSection = CallsSection()
     limits: LimitsSection = LimitsSection()
     mcp: McpSection = McpSection()
+    otel: OtelSection = OtelSection()
     patience: PatienceSection = PatienceSection()
     turns: TurnsSection = TurnsSection()
     vad: EngineSection = EngineSection()

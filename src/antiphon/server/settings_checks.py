@@ -4,12 +4,14 @@ import importlib.util
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from antiphon.core.limits import Limits
 from antiphon.core.mcp_urls import allowed_host
 from antiphon.engines.registry import EngineKind
 from antiphon.server.client_secrets import SIGNING_KEY_MIN_CHARS
 from antiphon.server.prompts import PromptsError, read_prompts
+from antiphon.server.tracing_settings import EXTRA, extra_is_installed
 from antiphon.web.hosts import is_loopback, is_origin, points_at
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def check_together(settings: "Settings") -> None:
     _check_calls(settings)
     _check_loops(settings)
     _check_mcp(settings)
+    _check_otel(settings)
     if settings.record_dir is not None and not settings.record_dir.is_dir():
         raise SettingsError(f"record_dir: there is no folder {str(settings.record_dir)!r}")
     _check_prompts(settings)
@@ -117,6 +120,17 @@ def _check_mcp(settings: "Settings") -> None:
             raise SettingsError(f"mcp.allowed_networks: {network!r} is neither an address nor a network") from None
     if settings.mcp.allowed_hosts and importlib.util.find_spec("mcp") is None:
         raise SettingsError("mcp.allowed_hosts needs the package mcp: pip install 'antiphon[local]', or leave it out")
+
+
+def _check_otel(settings: "Settings") -> None:
+    endpoint = settings.otel.endpoint
+    if not endpoint:
+        return
+    address = urlsplit(endpoint)
+    if address.scheme not in ("http", "https") or not address.netloc:
+        raise SettingsError(f"otel.endpoint: {endpoint!r} is not an address, such as http://127.0.0.1:4318")
+    if not extra_is_installed():
+        raise SettingsError(f"otel.endpoint needs an extra: {EXTRA}, or leave it out")
 
 
 def _check_loops(settings: "Settings") -> None:
