@@ -8,7 +8,7 @@ from antiphon.core.inputs import DraftGranted
 from antiphon.core.outputs import AdoptDraft, DiscardDraft, SeekDraft
 from antiphon.runtime.observer import TurnLatencies
 from tests.support import reports as say
-from tests.support.reports import SPOKEN, Clause, Script, told
+from tests.support.reports import SPOKEN, Clause, Script, Sent, told
 
 
 def turn(response_id: str = "resp_1", status: str = "completed", **stages: Any) -> TurnLatencies:
@@ -251,6 +251,44 @@ def test_without_automatic_answers_a_response_counts_from_its_request() -> None:
         (1_500, say.done("resp_1")),
     ]
     assert told(script, answers=False).turns == [turn(origin_s=1.3, done_ms=200)]
+
+
+UNSENT: dict[str, tuple[Script, TurnLatencies]] = {
+    "sent before it is done": (
+        [
+            (1_000, say.created("resp_1")),
+            (1_100, say.send_audio("resp_1")),
+            (1_200, say.send_audio("resp_1")),
+            (1_350, Sent()),
+            (2_000, say.done("resp_1")),
+        ],
+        turn(origin_s=1.0, first_audio_ms=350, done_ms=1000),
+    ),
+    "done before it is sent": (
+        [
+            (1_000, say.created("resp_1")),
+            (1_100, say.send_audio("resp_1")),
+            (1_200, say.done("resp_1")),
+            (1_350, Sent()),
+        ],
+        turn(origin_s=1.0, first_audio_ms=350, done_ms=200),
+    ),
+    "never sent": (
+        [
+            (900, Sent()),
+            (1_000, say.created("resp_1")),
+            (1_100, say.send_audio("resp_1")),
+            (1_200, say.done("resp_1")),
+        ],
+        turn(origin_s=1.0, done_ms=200),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSENT)
+def test_the_first_audio_counts_when_it_is_handed_to_the_network(name: str) -> None:
+    script, expected = UNSENT[name]
+    assert told(script).turns == [expected]
 
 
 # --- where playout is paced ----------------------------------------------------------------------------------------

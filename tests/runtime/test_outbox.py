@@ -141,3 +141,44 @@ def test_a_connection_that_is_gone_is_told() -> None:
             await outbox.run()
 
     run_virtual(main())
+
+
+def test_it_says_when_what_was_put_so_far_is_sent() -> None:
+    async def main() -> None:
+        wire = Wire(bytes_per_s=1000)
+        outbox = Outbox(wire, 10_000)
+        loop = asyncio.get_running_loop()
+        told: list[tuple[str, float]] = []
+
+        def tell(name: str) -> None:
+            outbox.when_sent(lambda: told.append((name, round(loop.time() - start, 3))))
+
+        start = loop.time()
+        tell("nothing waits")
+        outbox.put(b"x" * 500)
+        tell("first")
+        outbox.put(b"x" * 9_000)
+        tell("second")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(outbox.run())
+            outbox.end()
+        assert told == [("nothing waits", 0.0), ("first", 0.5), ("second", 9.5)]
+
+    run_virtual(main())
+
+
+def test_of_what_is_forgotten_nobody_is_told() -> None:
+    async def main() -> None:
+        outbox = Outbox(Wire(), 1_000)
+        told: list[str] = []
+        outbox.put(b"x" * 500)
+        outbox.when_sent(lambda: told.append("forgotten"))
+        outbox.forget()
+        outbox.put(b"x" * 900)
+        outbox.when_sent(lambda: told.append("sent"))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(outbox.run())
+            outbox.end()
+        assert told == ["sent"]
+
+    run_virtual(main())

@@ -9,7 +9,7 @@ from antiphon.core.outputs import BargeInJudged, DiscardDraft, SeekDraft
 from antiphon.runtime.session_report import SessionReport
 from antiphon.vocabulary.mcp import McpFault
 from tests.support import reports as say
-from tests.support.reports import SPOKEN, Clause, Script, told
+from tests.support.reports import SPOKEN, Clause, Script, Sent, told
 from tests.support.runtime import Noted
 
 
@@ -62,6 +62,17 @@ def test_each_judgement_is_told_with_the_time_that_it_took() -> None:
 def test_each_decision_on_speech_over_the_assistant_is_told() -> None:
     script: Script = [(1_000, BargeInJudged("item_1", "considerate", "backchannel", 620))]
     assert told(script).barge_ins == [("considerate", "backchannel", 620)]
+
+
+def test_how_long_an_interrupted_answer_is_still_sent_is_told() -> None:
+    script: Script = [
+        (1_000, BargeInJudged("item_1", "exact", "interrupted", 64)),
+        (1_012, Sent()),
+        (2_000, BargeInJudged("item_2", "considerate", "echo", 400)),
+        (2_012, Sent()),
+    ]
+    assert [(policy, round(took_s, 3)) for policy, took_s in told(script).cuts] == [("exact", 0.012)]
+    assert told(script, paced=True).cuts == []
 
 
 def test_the_work_of_a_turn_has_its_times() -> None:
@@ -153,7 +164,7 @@ def test_a_tool_that_is_called_after_its_response_is_told_by_itself() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     """Whatever never comes to an end: utterances, judgements, responses, calls of tools."""
-    report = SessionReport(Noted(), "sess_1", "req_1")
+    report = SessionReport(Noted(), "sess_1", "req_1", when_sent=lambda told: told(1.0))
 
     def tell(numbers: range) -> None:
         for number in numbers:

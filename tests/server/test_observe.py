@@ -43,6 +43,7 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     observer.draft("begun")
     observer.draft_discarded("speech", 9, 1.25)
     observer.barge_in("considerate", "backchannel", 620)
+    observer.cut("exact", 0.012)
     observer.client_error("sess_1", "invalid_value")
     observer.unknown_field("req_1", "session.colour")
     observer.vad_batch(0.001, 4)
@@ -60,6 +61,7 @@ def test_it_is_what_the_runtime_reports_to() -> None:
     assert values["antiphon_draft_wasted_tokens_total"] == "9"
     assert values["antiphon_draft_wasted_audio_seconds_total"] == "1.25"
     assert values['antiphon_barge_in_seconds_sum{policy="considerate",outcome="backchannel"}'] == "0.62"
+    assert values['antiphon_barge_in_cut_seconds_sum{policy="exact"}'] == "0.012"
     assert values['antiphon_sessions_total{outcome="closed"}'] == "1"
     assert values['antiphon_call_sessions_total{outcome="closed"}'] == "0"
     assert values['antiphon_call_sessions_total{outcome="lost"}'] == "1"

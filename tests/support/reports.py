@@ -1,6 +1,6 @@
 """Facts and orders as they come to a session's report, in few words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -177,13 +177,31 @@ Script = Sequence[tuple[int, Any]]
 """Milliseconds on the session's clock, and what comes to the report then."""
 
 
+@dataclass(frozen=True)
+class Sent:
+    """All events so far are handed to the network. Without any in a script each is at once."""
+
+
 def told(script: Script, *, paced: bool = False, answers: bool = True, words: bool = False) -> Noted:
     observer = Noted()
     observer.wants_words = words
-    report = SessionReport(observer, "sess_1", "req_1", paced=paced, answers=lambda: answers)
+    now = 0.0
+    at_once = not any(isinstance(thing, Sent) for _, thing in script)
+    waiting: list[Callable[[float], None]] = []
+
+    def when_sent(told: Callable[[float], None]) -> None:
+        if at_once:
+            told(now)
+        else:
+            waiting.append(told)
+
+    report = SessionReport(observer, "sess_1", "req_1", paced=paced, answers=lambda: answers, when_sent=when_sent)
     for at_ms, thing in script:
         now = at_ms / 1000
         match thing:
+            case Sent():
+                while waiting:
+                    waiting.pop(0)(now)
             case Clause():
                 report.first_clause(thing.response_id, now)
             case PlayoutStarted() | PlayoutEnded() | PlayoutCleared():

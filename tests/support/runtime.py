@@ -62,6 +62,7 @@ class Noted:
         self.judged: list[tuple[float, float | None]] = []
         self.drafts: list[DraftStage] = []
         self.discarded: list[tuple[DraftEnd, int, float]] = []
+        self.cuts: list[tuple[BargeInPolicy, float]] = []
         self.barge_ins: list[tuple[BargeInPolicy, BargeInOutcome, int]] = []
         self.codes: list[str] = []
         self.unknown: list[str] = []
@@ -98,6 +99,9 @@ class Noted:
 
     def barge_in(self, policy: BargeInPolicy, outcome: BargeInOutcome, after_ms: int) -> None:
         self.barge_ins.append((policy, outcome, after_ms))
+
+    def cut(self, policy: BargeInPolicy, took_s: float) -> None:
+        self.cuts.append((policy, took_s))
 
     def client_error(self, session_id: str, code: str) -> None:
         self.codes.append(code)

@@ -63,7 +63,7 @@ class _Turn:
     """None: nobody wants to know."""
     tools: list[Work] = field(default_factory=list)
     is_played: bool = False
-    """Whether its audio is heard only when its first packet leaves."""
+    """Whether audio of it is on its way: its first packet or event is still to leave, or has."""
     ended: tuple[str, float, int] | None = None
     """Its status, when, and its tokens."""
 
@@ -194,10 +194,13 @@ class TurnClock:
         turn.tools.append(work)
         return None
 
-    def played(self, response_id: str) -> None:
-        """There is audio of it to be played, and it is told when that begins or is given up."""
-        if turn := self._turns.get(response_id):
-            turn.is_played = True
+    def played(self, response_id: str) -> bool:
+        """There is audio of it on its way, and it is told when that leaves or is given up. Whether that is news."""
+        turn = self._turns.get(response_id)
+        if turn is None or turn.is_played or turn.ended is not None:
+            return False
+        turn.is_played = True
+        return True
 
     def audio(self, response_id: str, now: float) -> FinishedTurn | None:
         """The first of its audio is on its way, which completes a response that is done."""

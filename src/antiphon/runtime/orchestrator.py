@@ -93,7 +93,12 @@ class Orchestrator:
         self._steps = Stepping(self.session, self._perform, self._fail)
         self.id = config.session.id
         self._report = SessionReport(
-            observer, self.id, connection_id, paced=transport.media is not None, answers=self._answers_turns
+            observer,
+            self.id,
+            connection_id,
+            paced=transport.media is not None,
+            answers=self._answers_turns,
+            when_sent=lambda told: self._first.outbox.when_sent(lambda: told(self._steps.now)),
         )
         self._transport = transport
         self._recorder = recorder
@@ -291,12 +296,12 @@ class Orchestrator:
     # --- orders ----------------------------------------------------------------------------------------------------
 
     def _perform(self, output: Output) -> None:
+        if isinstance(output, Emit):
+            self._connections.post(output.event, output.origin)
         self._report.order(output, self._steps.now)
         match output:
-            case Emit():
-                self._connections.post(output.event, output.origin)
-            case TurnClosed() | BargeInJudged():
-                pass  # it is for the report only
+            case Emit() | TurnClosed() | BargeInJudged():
+                pass  # it is on its way, or for the report only
             case PlayAudio() | ClearPlayout() | DuckPlayout():
                 self._playing.perform(output)
             case CloseSession():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from antiphon.runtime.transport import Transport
 
@@ -17,6 +18,9 @@ class Outbox:
         self._max_bytes = max_bytes
         self._frames: deque[bytes] = deque()
         self._bytes = 0
+        self._sent_bytes = 0
+        self._marks: deque[tuple[int, Callable[[], None]]] = deque()
+        """Whom to tell once so many bytes are sent."""
         self._ready = asyncio.Event()
         self._taken = asyncio.Event()
         self._stalled = False
@@ -34,10 +38,18 @@ class Outbox:
         self._bytes += len(frame)
         self._ready.set()
 
+    def when_sent(self, told: Callable[[], None]) -> None:
+        """``told`` is called once all that was put so far is handed to the network; never where it is not."""
+        if self._bytes:
+            self._marks.append((self._sent_bytes + self._bytes, told))
+        else:
+            told()
+
     def forget(self) -> None:
         """Nothing that waits is sent, but for what is being sent already."""
         self._bytes -= sum(map(len, self._frames))
         self._frames.clear()
+        self._marks.clear()
 
     async def room(self) -> None:
         """Wait until no more than half of what may wait does, for as long as the client reads at all."""
@@ -62,9 +74,15 @@ class Outbox:
             while self._frames:
                 frame = self._frames.popleft()
                 await self._transport.send([frame])
-                self._bytes -= len(frame)
+                self._sending_ended(len(frame))
                 self._stalled = False
                 self.reached.set()
                 self._taken.set()
             if self._ended:
                 return
+
+    def _sending_ended(self, size_bytes: int) -> None:
+        self._bytes -= size_bytes
+        self._sent_bytes += size_bytes
+        while self._marks and self._marks[0][0] <= self._sent_bytes:
+            self._marks.popleft()[1]()

@@ -59,7 +59,8 @@ _MCP_CALLS = 64
 
 
 class SessionReport:
-    """Told of every fact of engines and MCP servers before the core, and of every order before it is performed.
+    """Told of every fact of engines and MCP servers before the core, and of every order before it is performed, but of
+    events once they are on their way.
 
     Most of them do not matter: each kind is looked up, and what is not found costs nothing more.
     """
@@ -72,14 +73,18 @@ class SessionReport:
         *,
         paced: bool = False,
         answers: Callable[[], bool] = lambda: True,
+        when_sent: Callable[[Callable[[float], None]], None],
     ) -> None:
         """``paced``: it is a call, whose audio is heard when it is played and not when it is made. ``answers``: whether
-        a turn that ends now is answered by itself."""
+        a turn that ends now is answered by itself. ``when_sent`` calls back with the time at which all events so far
+        have been handed to the network, or never.
+        """
         self._observer = observer
         self._session_id = session_id
         self._connection_id = connection_id
         self._paced = paced
         self._answers = answers
+        self._when_sent = when_sent
         self._clock = TurnClock(session_id, words=observer.wants_words)
         self._mcp_calls: dict[str, str] = {}
         """The responses of MCP calls that are not made yet."""
@@ -214,6 +219,9 @@ class SessionReport:
 
     def _barge_in(self, order: BargeInJudged, now: float) -> None:
         self._observer.barge_in(order.policy, order.outcome, order.after_ms)
+        if order.outcome == "interrupted" and not self._paced:
+            # Nothing of what is interrupted is sent any more but what waits already.
+            self._when_sent(lambda at: self._observer.cut(order.policy, at - now))
 
     # --- drafts ----------------------------------------------------------------------------------------------------
 
@@ -265,7 +273,9 @@ class SessionReport:
         self._clock.generated(fact.response_id, fact.reason, fact.usage, error, now)
 
     def _audio(self, event: ResponseOutputAudioDelta, now: float) -> None:
-        self._finished(self._clock.audio(event.response_id, now))
+        response_id = event.response_id
+        if self._clock.played(response_id):
+            self._when_sent(lambda at: self._finished(self._clock.audio(response_id, at)))
 
     def _play(self, order: PlayAudio, now: float) -> None:
         self._clock.played(order.response_id)

@@ -166,6 +166,12 @@ class ServerObserver:
             {"policy": get_args(BargeInPolicy), "outcome": get_args(BargeInOutcome)},
             buckets=LATENCY_BUCKETS_S,
         )
+        self._cut_s = registry.histogram(
+            "antiphon_barge_in_cut_seconds",
+            "From the decision to interrupt until the last that waited was sent (calls are silent at once).",
+            {"policy": get_args(BargeInPolicy)},
+            buckets=LATENCY_BUCKETS_S,
+        )
         self._output_tokens = registry.counter("antiphon_output_tokens_total", "Tokens generated.")
         self._errors = registry.counter("antiphon_errors_total", "Error events sent, by code.", {"code": ERROR_CODES})
         self._unknown = registry.counter("antiphon_unknown_fields_total", "Names of unknown fields, once a connection.")
@@ -321,6 +327,9 @@ class ServerObserver:
 
     def barge_in(self, policy: BargeInPolicy, outcome: BargeInOutcome, after_ms: int) -> None:
         self._barge_in_s.observe(after_ms / 1000, policy=policy, outcome=outcome)
+
+    def cut(self, policy: BargeInPolicy, took_s: float) -> None:
+        self._cut_s.observe(took_s, policy=policy)
 
     def tool_called(self, session_id: str, work: Work) -> None:
         if self._tracing is not None:
