@@ -66,12 +66,16 @@ CONFORM = {f"{_CONFORM} --only 'items.*' --only errors.event-id"}
 """Run against a server of the test's own."""
 RUN_ELSEWHERE |= {_CONFORM: "tests/e2e/test_conform.py", f"{_CONFORM} --json": "tests/e2e/test_conform.py"}
 _RECORDED = "ANTIPHON_RECORD_DIR=. antiphon serve"
-SERVED = {_OTHER_MODEL, _OTHER_MACHINES, _BEHIND_NAT, _RECORDED}
+_TRACED = "ANTIPHON_OTEL__ENDPOINT=http://127.0.0.1:4318 antiphon serve"
+SERVED = {_OTHER_MODEL, _OTHER_MACHINES, _BEHIND_NAT, _RECORDED, _TRACED}
 """Their settings are read as they stand; the servers behind them are the reader's."""
+
+ASKED = {f"curl -s {DEFAULT_ADDRESS}/metrics"}
+"""Run against a server of the test's own."""
 
 
 def test_every_command_in_the_docs_is_run_somewhere() -> None:
-    assert commands() == RUN_AS_THEY_STAND | RUN_BY_CI | set(RUN_ELSEWHERE) | SERVED | CONFORM
+    assert commands() == RUN_AS_THEY_STAND | RUN_BY_CI | set(RUN_ELSEWHERE) | SERVED | CONFORM | ASKED
 
 
 @pytest.mark.parametrize("page", sorted({page for page in RUN_ELSEWHERE.values() if page.startswith("tests/")}))
@@ -98,6 +102,12 @@ def test_the_command_finds_a_server_that_conforms(command: str, scripted_server:
     address = scripted_server.base_url.removesuffix("/v1").replace("http", "ws")
     _, *arguments = shlex.split(command.replace(DEFAULT_ADDRESS.replace("http", "ws"), address))
     assert " 0 failed" in run([str(Path(sys.executable).parent / "antiphon"), *arguments])
+
+
+@pytest.mark.parametrize("command", sorted(ASKED))
+def test_the_command_gets_an_answer(command: str, scripted_server: ServerProcess) -> None:
+    address = scripted_server.base_url.removesuffix("/v1")
+    assert "antiphon_turn_seconds_bucket" in run(shlex.split(command.replace(DEFAULT_ADDRESS, address)))
 
 
 @pytest.mark.parametrize("command", sorted(SERVED))

@@ -17,6 +17,7 @@ def test_what_became_of_drafts_is_told_with_what_was_made_in_vain() -> None:
     script: Script = [
         (0, SeekDraft("item_1")),
         (0, DraftGranted("item_1")),
+        (50, DraftGranted("item_1")),
         (100, say.start("resp_1", draft=True)),
         (200, say.text("resp_1")),
         (210, say.text("resp_1")),

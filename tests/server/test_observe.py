@@ -19,6 +19,7 @@ from antiphon.vocabulary.errors import EngineErrorKind
 
 SOURCES = Path(__file__).parents[2] / "src" / "antiphon"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "server.md"
+QUERIES = Path(__file__).parents[2] / "docs" / "how-to" / "see-where-the-time-goes.md"
 SUMMARY = SessionSummary("sess_1", "req_1", "closed", 12.5, 3, 1)
 
 
@@ -187,3 +188,17 @@ def test_the_page_lists_every_metric() -> None:
     rows = [f"| `{name}` | {kind} | {texts[name]} |" for name, kind in kinds.items() if name != "antiphon_stt_load"]
     page = PAGE.read_text(encoding="utf-8")
     assert [row for row in rows if row not in page] == []
+
+
+def test_the_queries_of_the_docs_ask_for_what_there_is() -> None:
+    observer = ServerObserver()
+    rendered = observer.registry.render()
+    names = set(re.findall(r"^(\w+)", rendered, re.MULTILINE))
+    values = {label: set(re.findall(rf'\b{label}="([^"]+)"', rendered)) for label in ("stage", "outcome", "le")}
+    asked = re.findall(r"^\| [^|]+ \| `(.*antiphon_.*)` \|$", QUERIES.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(asked) > 10
+    for query in asked:
+        assert set(re.findall(r"antiphon_\w+", query)) <= names, query
+        for label, value in re.findall(r'(\w+)!?="([^"]+)"', query):
+            assert value in values[label], query
+        assert query.count("(") == query.count(")"), query

@@ -88,6 +88,8 @@ class SessionReport:
         self._clock = TurnClock(session_id, words=observer.wants_words)
         self._mcp_calls: dict[str, str] = {}
         """The responses of MCP calls that are not made yet."""
+        self._sought_id: str | None = None
+        """The newest item for which a draft is sought and not granted yet."""
         self._errors = 0
         self._facts: dict[type[Any], _Told] = {
             TextProduced: self._text,
@@ -226,10 +228,14 @@ class SessionReport:
     # --- drafts ----------------------------------------------------------------------------------------------------
 
     def _draft_sought(self, order: SeekDraft, now: float) -> None:
+        self._sought_id = order.item_id
         self._observer.draft("sought")
 
     def _draft_granted(self, fact: DraftGranted, now: float) -> None:
-        self._observer.draft("granted")
+        """Told again where the place was lost meanwhile."""
+        if fact.item_id == self._sought_id:
+            self._sought_id = None
+            self._observer.draft("granted")
 
     def _draft_adopted(self, order: AdoptDraft, now: float) -> None:
         self._observer.draft("adopted")
