@@ -138,6 +138,19 @@ TABLE: dict[str, tuple[Script, TurnLatencies]] = {
         ],
         turn(origin_s=1.0, is_spoken=True, pause_ms=64, committed_ms=200, transcript_ms=250, done_ms=400),
     ),
+    "words of a recogniser that gave up before the end do not count": (
+        [
+            (0, say.listen("item_1")),
+            (500, say.final("item_1", "Hel")),
+            (1_000, say.listen("item_1")),
+            (1_000, say.over("item_1", 500)),
+            (1_400, say.final("item_1", "Hello?")),
+            (1_400, say.created("resp_1")),
+            (1_400, say.start("resp_1")),
+            (1_500, say.done("resp_1")),
+        ],
+        turn(origin_s=0.5, is_spoken=True, committed_ms=500, transcript_ms=900, done_ms=1000),
+    ),
     "two turns that are answered together count from the last": (
         [
             (0, say.listen("item_1")),

@@ -94,7 +94,8 @@ class Utterances:
 
     def begun(self, item_id: str) -> None:
         """A recogniser begins to listen, perhaps once more."""
-        self._of(item_id).settled = False
+        utterance = self._of(item_id)
+        utterance.settled, utterance.final, utterance.error = False, None, None
 
     def paused(self, item_id: str, now: float) -> None:
         self._present = utterance = self._of(item_id)
