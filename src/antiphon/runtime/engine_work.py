@@ -76,7 +76,7 @@ class EngineWork:
         places: DraftPlaces,
         *,
         report: Callable[[EngineFact], None],
-        first_clause: Callable[[str], None],
+        first_clause: Callable[[str], None] = lambda _: None,
         room: Callable[[], Awaitable[None]],
         session_id: str,
         audio_bytes: int,

@@ -28,7 +28,7 @@ class Responding:
         place: DraftPlace,
         *,
         report: Callable[[Fact], None],
-        first_clause: Callable[[str], None],
+        first_clause: Callable[[str], None] = lambda _: None,
         room: Callable[[], Awaitable[None]],
         session_id: str,
         first_words: int,
