@@ -33,6 +33,9 @@ def overhead(turns: int) -> Rows:
     rows = []
     with running_server(["--engine", "scripted"]) as server:
         rows.append(("text turn, engines in the process", _summary(asyncio.run(_text_turns(server, turns)))))
+    heard = ["--engine", "scripted", "--engine", "vad=silero"]
+    with running_server(heard) as server:
+        rows.append(("spoken turn, engines in the process", _summary(asyncio.run(_spoken_turns(server, turns // 4)))))
     with instant_server() as server:
         rows.append(("text turn, instant engines over HTTP", _summary(asyncio.run(_text_turns(server, turns)))))
         rows.append(

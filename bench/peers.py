@@ -13,7 +13,6 @@ The two Pythons are those of environments made beforehand:
 
 import argparse
 import asyncio
-import itertools
 import statistics
 import subprocess
 import time
@@ -23,15 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.client import Client, connected, frames
+from bench.client import Client, connected
 from bench.measures import voiced_recording
+from bench.microphone import Microphone
 from bench.processes import free_port, instant_backend, instant_server, usage, wait_for_port
-from tests.support.audio import silence_ms
 
 __all__ = ["main"]
 
-_CHUNK_MS = 20
-_SENTENCE = "go_forward.wav"
+_SENTENCE = "cards_005.wav"
+"""Its end is clear to every detector of speech."""
 _WARM_UP = 2
 _ROUND_TRIPS = 40
 _LONGEST_S = 15.0
@@ -123,16 +122,16 @@ def _running(peer: _Peer, sessions: int) -> Iterator[tuple[str, int]]:
 async def _measured(peer: _Peer, url: str, pid: int, turns: int, sessions: int, seconds: float) -> list[str]:
     async with _session(peer, url) as client:
         trips = await _round_trips(client) if peer.detection is not None else []
-        async with _Microphone(client) as microphone:
+        async with Microphone(client) as microphone:
             taken = [await _turn(client, microphone) for _ in range(turns + _WARM_UP)][_WARM_UP:]
     await asyncio.sleep(_REST_S)
     alone_mb = usage(pid).pss_mb
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(_session(peer, url)) for _ in range(sessions)]
-        microphones = [await stack.enter_async_context(_Microphone(client, drain=True)) for client in clients]
+        microphones = [await stack.enter_async_context(Microphone(client, drain=True)) for client in clients]
         silent = await _cpu(pid, seconds) / sessions
         for microphone in microphones:
-            microphone.talk()
+            microphone.repeat(voiced_recording(_SENTENCE))
         talking = await _cpu(pid, seconds) / sessions
         mb = (usage(pid).pss_mb - alone_mb) / sessions
     known = [turn for turn in taken if turn is not None]
@@ -167,11 +166,11 @@ async def _round_trips(client: Client) -> list[float]:
     return trips
 
 
-async def _turn(client: Client, microphone: "_Microphone") -> tuple[float, float] | None:
+async def _turn(client: Client, microphone: Microphone) -> tuple[float, float] | None:
     """From the last voiced sample: until the turn was ended, and until the first audio. None: there was no answer."""
     stopped: float | None = None
     first: float | None = None
-    spoken = microphone.say()
+    spoken = microphone.say(voiced_recording(_SENTENCE))
     try:
         async with asyncio.timeout(_LONGEST_S):
             while True:
@@ -203,53 +202,6 @@ async def _cpu(pid: int, seconds: float) -> float:
     before, began = usage(pid).cpu_s, time.perf_counter()
     await asyncio.sleep(seconds)
     return (usage(pid).cpu_s - before) / (time.perf_counter() - began) * 100
-
-
-class _Microphone:
-    """Sends silence in real time, and the sentence when asked."""
-
-    def __init__(self, client: Client, *, drain: bool = False) -> None:
-        self._client = client
-        self._drain = drain
-        self._sentence = frames(voiced_recording(_SENTENCE), _CHUNK_MS)
-        (self._silence,) = frames(silence_ms(_CHUNK_MS), _CHUNK_MS)
-        self._due: Iterator[str] = iter(())
-        self._spoken: asyncio.Future[float] | None = None
-
-    async def __aenter__(self) -> "_Microphone":
-        self._tasks = asyncio.TaskGroup()
-        await self._tasks.__aenter__()
-        self._own = [self._tasks.create_task(self._run())]
-        if self._drain:
-            self._own.append(self._tasks.create_task(self._client.drain()))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._own:
-            task.cancel()
-        await self._tasks.__aexit__(None, None, None)
-
-    def say(self) -> "asyncio.Future[float]":
-        """Done when the chunk with the last voiced sample is sent."""
-        self._due = iter(self._sentence)
-        self._spoken = asyncio.get_running_loop().create_future()
-        return self._spoken
-
-    def talk(self) -> None:
-        """Again and again, with a second between."""
-        pause = [self._silence] * (1000 // _CHUNK_MS)
-        self._due = itertools.cycle([*self._sentence, *pause])
-
-    async def _run(self) -> None:
-        sent = due = time.perf_counter()
-        while True:
-            text = next(self._due, None)
-            if text is None and self._spoken is not None and not self._spoken.done():
-                self._spoken.set_result(sent)
-            await self._client.send_text(text or self._silence)
-            sent = time.perf_counter()
-            due += _CHUNK_MS / 1000
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
 
 if __name__ == "__main__":

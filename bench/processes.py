@@ -47,7 +47,7 @@ def instant_server(*arguments: str) -> Iterator[ServerProcess]:
 def instant_backend() -> Iterator[str]:
     """Its base URL."""
     port = free_port()
-    backend = subprocess.Popen([sys.executable, "-m", "bench.backend", str(port)])
+    backend = subprocess.Popen([sys.executable, "-m", "bench.backend", str(port)], stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port, 30)
         yield f"http://127.0.0.1:{port}/v1"
