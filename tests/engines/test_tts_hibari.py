@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -187,6 +188,53 @@ def test_a_sentence_is_followed_by_a_longer_pause_than_a_comma(runner: asyncio.R
         return float(np.flatnonzero(np.abs(samples) > 0.01)[0]) / RATE_HZ
 
     assert leading_silence_s("") < leading_silence_s(",") - 0.1 < leading_silence_s(".") - 0.2
+
+
+def silent_s(samples: NDArray[np.float32]) -> list[float]:
+    """The silences between sounds."""
+    heard = np.flatnonzero(np.abs(samples) > 0.01)
+    return [float(gap) / RATE_HZ for gap in np.diff(heard)]
+
+
+def test_a_phrase_that_was_cut_goes_on_without_a_pause(runner: asyncio.Runner, engine: HibariTts) -> None:
+    first, *rest = clauses_of("The weather in Berlin tomorrow morning is expected to be partly cloudy")
+    assert first.leads_on
+    cut, comma = (
+        max(silent_s(samples_of(runner.run(speak(engine, [replace(first, leads_on=leads_on), *rest])))))
+        for leads_on in (True, False)
+    )
+    assert cut < 0.2
+    assert 0.25 < comma < 0.4
+
+
+ANSWERS = [
+    "Sure! The weather in Berlin tomorrow afternoon is expected to be partly cloudy with a high of around twenty degrees "
+    "and a light breeze from the west that will calm down in the evening. Enjoy it!",
+    "The weather in Berlin tomorrow afternoon is expected to be partly cloudy with a high of around twenty degrees and a "
+    "light breeze from the west that will calm down in the evening. Enjoy it!",
+    "Yes. No. It depends on what exactly you would like to do with the machine once it has been delivered, I think.",
+    "OK, you can. The first thing that you need is a clean bowl of about two litres that does not leak. Then fill it.",
+]
+
+
+@pytest.mark.parametrize("first_words", [5, 8])
+@pytest.mark.parametrize("text", ANSWERS)
+def test_each_piece_is_there_before_the_one_before_it_has_been_heard(
+    runner: asyncio.Runner, engine: HibariTts, text: str, first_words: int
+) -> None:
+    """Behind a model that writes 26 tokens a second, 1.25 a word; the voice takes 100 ms for a piece, three times what it
+    does on two cores."""
+    splitter = ClauseSplitter(first_words=first_words)
+    clauses = splitter.push(text) + splitter.finish()
+    assert len(clauses) > 2
+    pieces = runner.run(speak(engine, clauses))
+    assert len(pieces) == len(clauses)
+    ready_s = heard_until_s = 0.0
+    for number, (clause, piece) in enumerate(zip(clauses, pieces, strict=True)):
+        ready_s += len(clause.text.split()) * 1.25 / 26
+        begins_s = ready_s + 0.1
+        assert not number or begins_s < heard_until_s, clause
+        heard_until_s = max(begins_s, heard_until_s) + len(piece.pcm) / 2 / RATE_HZ
 
 
 def test_the_first_sound_comes_at_once(runner: asyncio.Runner, engine: HibariTts) -> None:

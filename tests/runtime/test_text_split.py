@@ -137,8 +137,9 @@ def test_clauses_end_where_a_reader_would_pause(text: str, clauses: list[str]) -
 
 
 def test_a_forced_end_keeps_the_voice_up_and_the_end_of_the_text_lowers_it() -> None:
-    spoken = [clause.spoken for clause in split("The weather in Berlin tomorrow afternoon is expected to be cloudy")]
-    assert spoken == ["The weather in Berlin tomorrow afternoon is expected,", "to be cloudy."]
+    first, last = split("The weather in Berlin tomorrow afternoon is expected to be cloudy")
+    assert (first.spoken, first.leads_on) == ("The weather in Berlin tomorrow afternoon is expected,", True)
+    assert (last.spoken, last.leads_on) == ("to be cloudy.", False)
 
 
 def test_code_is_a_clause_without_sound() -> None:

@@ -31,9 +31,10 @@ _WEIGHTS = "hibari"
 _RESIDUAL_MS = 500
 _SLOWEST, _FASTEST = 0.25, 2.0
 _SENTENCE_PAUSE_S = 0.38
-_CLAUSE_PAUSE_S = 0.22
+_CLAUSE_PAUSE_S = 0.19
+"""With what is left at the ends of its pieces 0.3 s: as the model pauses at a comma by itself."""
 _BREATH_S = 0.02
-"""Where a text was cut without punctuation."""
+"""Where a text was cut inside a phrase. With 0.1 s or more Whisper hears the ends of sentences that are none."""
 
 
 class HibariOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,6 +137,8 @@ class _Speech:
                 )
                 self._pause_s = _pause_s(piece.end) / self._speed
                 self._deadline_s = None
+        if clause.leads_on:
+            self._pause_s = min(self._pause_s, _BREATH_S / self._speed)
 
     async def _say(self, piece: Phonemes, *place: float) -> Samples:
         name = f"{self._context.item_id} {place}".encode(errors="surrogatepass")

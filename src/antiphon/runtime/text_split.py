@@ -209,13 +209,14 @@ class ClauseSplitter:
         self._pending = self._pending[end:]
         self._line_start = None
         spoken, self._state = speakable(text + spoken_tail, self._state)
-        if forced and spoken[-1:].isalnum():
+        leads_on = forced and spoken[-1:].isalnum()
+        if leads_on:
             spoken += ","  # keeps the voice up
         self._spoken_clauses += bool(spoken)
         self._spoken_words += _count_words(spoken)
         if self._spoken_clauses:
             self._most_words = max(self._first_words, _PACE * (self._spoken_words + 1))
-        self._cut_clauses.append(Clause(text, spoken))
+        self._cut_clauses.append(Clause(text, spoken, leads_on))
 
 
 def _count_words(text: str) -> int:

@@ -67,6 +67,8 @@ class Clause:
     """The response's own words, exactly; the clauses of a response joined are its text."""
     spoken: str
     """Without markup, emoji and code; may be empty, then nothing is to be heard."""
+    leads_on: bool = False
+    """It was cut inside a phrase, which the next one goes on with: no pause is to be heard between them."""
 
 
 @dataclass(frozen=True, slots=True)
