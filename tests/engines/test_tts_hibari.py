@@ -207,11 +207,13 @@ def test_a_phrase_that_was_cut_goes_on_without_a_pause(runner: asyncio.Runner, e
     assert 0.25 < comma < 0.4
 
 
+WEATHER = (
+    "The weather in Berlin tomorrow afternoon is expected to be partly cloudy with a high of around twenty degrees and "
+    "a light breeze from the west that will calm down in the evening. Enjoy it!"
+)
 ANSWERS = [
-    "Sure! The weather in Berlin tomorrow afternoon is expected to be partly cloudy with a high of around twenty degrees "
-    "and a light breeze from the west that will calm down in the evening. Enjoy it!",
-    "The weather in Berlin tomorrow afternoon is expected to be partly cloudy with a high of around twenty degrees and a "
-    "light breeze from the west that will calm down in the evening. Enjoy it!",
+    WEATHER,
+    f"Sure! {WEATHER}",
     "Yes. No. It depends on what exactly you would like to do with the machine once it has been delivered, I think.",
     "OK, you can. The first thing that you need is a clean bowl of about two litres that does not leak. Then fill it.",
 ]
@@ -222,8 +224,7 @@ ANSWERS = [
 def test_each_piece_is_there_before_the_one_before_it_has_been_heard(
     runner: asyncio.Runner, engine: HibariTts, text: str, first_words: int
 ) -> None:
-    """Behind a model that writes 26 tokens a second, 1.25 a word; the voice takes 100 ms for a piece, three times what it
-    does on two cores."""
+    """Behind a model that writes 26 tokens a second, 1.25 a word; the voice is given 100 ms for a piece."""
     splitter = ClauseSplitter(first_words=first_words)
     clauses = splitter.push(text) + splitter.finish()
     assert len(clauses) > 2

@@ -43,7 +43,7 @@ def test_inline_markup_is_read_as_its_text(text: str, spoken: str) -> None:
         ("Open http://localhost:8000/v1 now.", "Open localhost port 8000 now."),
         ("Write to jo.doe@example.com!", "Write to jo dot doe at example dot com!"),
         ("Edit main.py and archive.tar.gz.", "Edit main dot py and archive dot tar dot gz."),
-        ("For example, e.g. this, i.e. that.", "For example, e.g. this, i.e. that."),
+        ("For example, e.g. this, i.e. that.", "For example, for example this, that is that."),
     ],
 )
 def test_addresses_are_read_by_their_host(text: str, spoken: str) -> None:
@@ -73,7 +73,7 @@ def test_addresses_are_read_by_their_host(text: str, spoken: str) -> None:
         ("take ~5, π ≈ 3", "take about 5, pi is about 3"),
         ("wait - what -- really", "wait, what, really"),
         ("The area is \\(x^2\\) or \\frac{a}{b}.", "The area is (x squared) or a over b."),
-        ("1,000 or 3.5 or .5", "1,000 or 3.5 or .5"),
+        ("1,000 or 3.5 or .5", "1,000 or 3.5 or 0.5"),
     ],
 )
 def test_signs_and_amounts_become_words(text: str, spoken: str) -> None:

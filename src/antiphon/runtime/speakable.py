@@ -1,8 +1,9 @@
 """From what a model writes to what is read aloud. Pure.
 
 Markdown's lines are understood here (headings, lists, quotes, tables, code blocks), what stands inside a line in
-``speakable_inline``, signs and amounts in ``speakable_symbols``. A response arrives in clauses, so what one clause
-leaves open (a code block, a line) is carried to the next in a ``SpeakableState``.
+``speakable_inline``, signs and amounts in ``speakable_symbols``, numbers in ``speakable_quantities``. A response
+arrives in clauses, so what one clause leaves open (a code block, a line) is carried to the next in a
+``SpeakableState``.
 
 Code blocks are not read; a short remark takes their place, so that "here is the code:" is not followed by nothing.
 """

@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from antiphon.runtime.speakable_quantities import say_quantities
+
 __all__ = ["ENGLISH", "PLAIN", "Wording", "say_symbols"]
 
 
@@ -56,7 +58,7 @@ PLAIN = Wording()
 _SCALES = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion"}
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _AMOUNT = re.compile(
-    rf"(?:US)?([$€£¥₹])\s?({_NUMBER})(?:\s?(thousand|million|billion|trillion)\b|(bn|[kKmMbBtT])\b)?(?!\d)"
+    rf"(?:\b(?:US|CA|AU|NZ|HK|A|C))?([$€£¥₹])\s?({_NUMBER})(?:\s?(thousand|million|billion|trillion)\b|(bn|[kKmMbBtT])\b)?(?!\d)"
 )
 _AMOUNT_BEFORE_SIGN = re.compile(rf"(?<![\d.,])({_NUMBER})\s?([€£₹])(?!\s?\d)")
 _SECTION_SIGNS = re.compile(r"[•‣◦▪●○■|]|(?<=\s)·(?=\s)")
@@ -93,6 +95,7 @@ _NOT_SAID = re.compile(r"[{}\[\]\\~#]")
 def say_symbols(text: str, wording: Wording) -> str:
     """Replace signs by words and drop what has no sound: emoji, brackets, control characters."""
     if wording.symbols:
+        text = say_quantities(text)
         text = _AMOUNT.sub(lambda match: _amount(match, wording), text)
         text = _AMOUNT_BEFORE_SIGN.sub(lambda match: _amount_before_sign(match, wording), text)
         for pattern, words in _RULES:
@@ -128,7 +131,10 @@ def _with_cents(whole: str, cents: int, names: tuple[str, str, str]) -> str:
 
 def _amount_before_sign(match: re.Match[str], wording: Wording) -> str:
     number, sign = match.groups()
-    one, many, _ = wording.currencies[sign]
+    whole, _, cents = number.partition(".")
+    one, many, hundredths = names = wording.currencies[sign]
+    if len(cents) == 2 and hundredths:
+        return _with_cents(whole, int(cents), names)
     return f"{number} {one if number == '1' else many}"
 
 
