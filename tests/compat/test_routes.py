@@ -51,7 +51,8 @@ _KEY = "a-key-of-the-application"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    with running_server(["--engine", "scripted"], environment={"ANTIPHON_API_KEYS": _KEY}) as running:
+    environment = {"ANTIPHON_API_KEYS": _KEY, "ANTIPHON_DRAIN_S": "0"}  # nobody takes part in the call that is offered
+    with running_server(["--engine", "scripted"], environment=environment) as running:
         yield running
 
 

@@ -17,6 +17,7 @@ from tests.support.rtc_loop import in_real_time
 
 _HZ = 24_000
 _FRAME_BYTES = 960
+_FRAMES = 150
 _BEHIND_S = 0.04
 """Silence by the clock leaves room for the packet that may come just now: one or two frames."""
 
@@ -64,8 +65,8 @@ async def heard_over(networks: Mapping[str, Impairment], said: Sequence[bytes]) 
 
 @in_real_time
 async def test_as_many_samples_are_heard_as_time_passes_and_almost_all_of_the_sound() -> None:
-    heard = await heard_over(NETWORKS, encoded(recording("austen_0920.wav")))
+    heard = await heard_over(NETWORKS, encoded(recording("austen_0920.wav"))[:_FRAMES])
     loudness = {name: float(np.sum(pcm_to_samples(pcm) ** 2)) for name, (pcm, _) in heard.items()}
     for name, (pcm, duration_s) in heard.items():
-        assert len(pcm) / 2 / _HZ == pytest.approx(duration_s - _BEHIND_S, rel=0.01), name
+        assert len(pcm) / 2 / _HZ == pytest.approx(duration_s - _BEHIND_S, abs=0.05), name
         assert loudness[name] == pytest.approx(loudness["perfect"], rel=0.25), name

@@ -48,7 +48,7 @@ _NETWORKS = st.fixed_dictionaries(
 )
 
 
-@bounded(120)
+@bounded(60)
 @given(_NETWORKS)
 def test_the_input_lasts_as_long_as_real_time_in_its_order_and_nothing_comes_twice(network: dict[str, float]) -> None:
     delivered = deliver(_over_a_network(**network), _SECONDS)  # type: ignore[arg-type]

@@ -156,6 +156,7 @@ class _Store:
     def __init__(self) -> None:
         self._kept: dict[bytes, tuple[int, bytes]] = {}
         self._bytes = 0
+        self._looked_at = 0
 
     def put(self, content: bytes, expires_at: int, now: int) -> bytes:
         self._forget_expired(now)
@@ -178,6 +179,9 @@ class _Store:
         return None if kept is None else kept[1]
 
     def _forget_expired(self, now: int) -> None:
+        if now == self._looked_at:
+            return
+        self._looked_at = now
         for reference, (expires_at, content) in list(self._kept.items()):
             if expires_at <= now:
                 del self._kept[reference]
