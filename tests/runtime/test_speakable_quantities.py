@@ -44,6 +44,7 @@ def test_dates_times_and_scores(text: str, told: str) -> None:
         ("1.234,56 and 1.000.000 and 1\u202f000", "1,234.56 and 1,000,000 and 1,000"),
         ("about .5, 1.5, 1.234", "about 0.5, 1.5, 1.234"),
         ("v2.0.1, 1.10.3, 3.11", "version 2 point 0 point 1, 1 point 10 point 3, 3.11"),
+        ("version v2.0 and v2", "version 2 point 0 and v2"),
         ("192.168.0.1", "192 dot 168 dot 0 dot 1"),
         ("1/2, 2/3, 2 1/2, 1½", "one half, 2 thirds, 2 and a half, 1 and a half"),
         ("8/10, 4.5/5 stars", "8 out of 10, 4.5 out of 5 stars"),

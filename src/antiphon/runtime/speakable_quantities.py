@@ -124,7 +124,7 @@ _RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
         (rf"{_SEPARATE}({_CLOCK})\s?[-–]\s?(?={_CLOCK_SURELY})", r"\1 to "),
         (r"(?<=\d)\s?([AaPp])[Mm]\b\.?", _half_of_day),
         (r"(?<![\w:.])(\d{1,3}):(\d)(?![\w:])", r"\1 to \2"),
-        (r"(?<![\w.])(v|v\.\s?)?(\d+(?:\.\d+)+)(?!\.?\w)", _points),
+        (r"(?<![\w.])((?:[Vv]ersion )?v|v\.\s?)?(\d+(?:\.\d+)+)(?!\.?\w)", _points),
         # units, parts of a whole
         (rf"(?<![\w.,$€£/])({_COUNT})(?:\s?(?!s\b)|\s)({_UNIT_NAMES})(?![\w/²³'’])", _unit),
         (r"(?<=\d)\s?([½⅓⅔¼¾⅛])", lambda match: f" and {_PARTS[match[1]]}"),
