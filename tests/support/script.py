@@ -27,6 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from antiphon.core.config import TurnPolicy
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import Emit, FeedTranscription, Output, StartResponse
 from antiphon.vocabulary.llm import (
@@ -106,7 +107,8 @@ class _Player:
         opened = settings.pop("opened", True)
         limits = Limits(**settings.pop("limits", {}))
         capabilities = LlmCapabilities(**settings.pop("capabilities", {}))
-        self.driver = Driver(config(**settings, capabilities=capabilities), limits)
+        turns = TurnPolicy(**settings.pop("turns", {}))
+        self.driver = Driver(config(**settings, capabilities=capabilities, turns=turns), limits)
         self._lines = list(_expanded(_lines(scenario.script)))
         self._ids: dict[str, str] = {}
         self._waiting: list[Output] = []

@@ -18,12 +18,13 @@ from antiphon.core.inputs import (
     PlayoutStarted,
     TranscriptProduced,
     TransportClosed,
+    TurnJudged,
     WritingEnded,
 )
 from antiphon.vocabulary.llm import TokenUsage
 from antiphon.vocabulary.mcp import McpFault, McpToolInfo
 from antiphon.vocabulary.speech import SttUsage, Transcript, WordLogprob
-from tests.support.session import Driver
+from tests.support.session import WINDOW_MS, Driver
 
 __all__ = ["FACTS"]
 
@@ -88,6 +89,13 @@ def _detailed(driver: Driver, arguments: str) -> None:
     fields["logprobs"] = tuple(WordLogprob(*word) for word in fields.get("logprobs", ()))
     fields["usage"] = SttUsage(*fields["usage"]) if "usage" in fields else None
     driver.do(TranscriptProduced(item_id, index, Transcript(is_final=True, **fields)))
+
+
+def _judged(driver: Driver, arguments: str) -> None:
+    """The judge's word on all that was heard so far, or on what was heard up to so many ms ago."""
+    item_id, probability, ago = _split(arguments, 3)
+    at_sample = driver.samples - 24 * _ms(ago or "0")
+    driver.do(TurnJudged(item_id, at_sample, None if probability == "-" else float(probability)))
 
 
 def _unheard(driver: Driver, arguments: str) -> None:
@@ -170,6 +178,8 @@ FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "partial": _partial,
     "detailed": _detailed,
     "unheard": _unheard,
+    "judged": _judged,
+    "window": lambda driver, probability: driver.windows(WINDOW_MS, float(probability)),
     "read": _read,
     "unread": _unread,
     "measured": _measured,
@@ -187,6 +197,7 @@ FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
 ``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
 ``wrote $r`` · ``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` ·
 ``unheard $item KIND`` ·
+``judged $item PROBABILITY [64ms]`` (``-``: none; the audio up to so long ago) · ``window PROBABILITY`` (one of 32 ms) ·
 ``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
 ``detailed $item {"text": .., "language": .., "logprobs": [[TOKEN, LOGPROB]], "usage": [TEXT, AUDIO, OUTPUT]}`` ·
 ``measured $item TOKENS`` · ``listed $item [TOOLS]`` · ``unlisted $item message`` · ``called $item output`` ·

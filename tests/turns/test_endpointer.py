@@ -14,7 +14,7 @@ PADDING_300_MS = 7_200
 LOUD_DBFS = -25.0
 
 # One letter a window: its probability at the threshold 0.5.
-PROBABILITY = {"S": 0.95, "=": 0.4, ".": 0.05}
+PROBABILITY = {"S": 0.95, "5": 0.6, "=": 0.4, ".": 0.05}
 
 
 def listen(
@@ -40,7 +40,34 @@ def names(events: Sequence[TurnEvent]) -> list[str]:
         ("two voiced windows start a turn", "..SS", [SpeechStarted(2 * WINDOW, 0)]),
         ("a long turn starts once", ".SSSSSSSS", [SpeechStarted(WINDOW, 0)]),
         ("windows below the threshold do not start a turn", "====" * 10, []),
-        ("windows below the threshold do not end a voiced stretch", "SS" + "=" * 100, [SpeechStarted(0, 0)]),
+        ("windows a little below the threshold go on with speech", "SS" + "=" * 12, [SpeechStarted(0, 0)]),
+        (
+            "they do not keep a turn open for ever: after 400 ms they are noise",
+            "SS" + "=" * 28,
+            [SpeechStarted(0, 0), SpeechPaused(14 * WINDOW), SpeechStopped(14 * WINDOW + SILENCE_500_MS)],
+        ),
+        ("they do not interrupt an onset, nor make one", "=S=S", [SpeechStarted(WINDOW, 0)]),
+        ("nor hold one for longer than a plosive", "S====SS", [SpeechStarted(5 * WINDOW, 0)]),
+        ("a gap in an onset makes it begin anew", "S.SS", [SpeechStarted(2 * WINDOW, 0)]),
+        (
+            "speech that is hardly sure needs a window more",
+            "55.....555",
+            [SpeechStarted(7 * WINDOW, 0)],
+        ),
+        ("one sure window is enough for the shorter onset", "5S", [SpeechStarted(0, 0)]),
+        (
+            "the weak burst of a plosive after its silence belongs to the word",
+            "SSSS..=" + "." * 16,
+            [
+                SpeechStarted(0, 0),
+                SpeechPaused(4 * WINDOW),
+                SpeechPaused(7 * WINDOW),
+                SpeechStopped(7 * WINDOW + SILENCE_500_MS),
+            ],
+        ),
+        ("a weak last phoneme does not end a word", "SSS===.SS===.SS", [SpeechStarted(0, 0)]),
+        ("coughs of two unsure windows are nobody's turn", ("55" + "." * 10) * 5, []),
+        ("breaths below the threshold are nobody's turn", ("===" + "." * 10) * 5, []),
         ("a gap of one window is no pause", "SS.SS.SS.SS", [SpeechStarted(0, 0)]),
         ("64 ms of silence are a pause", "SS..SS", [SpeechStarted(0, 0), SpeechPaused(2 * WINDOW)]),
         (
@@ -50,7 +77,7 @@ def names(events: Sequence[TurnEvent]) -> list[str]:
         ),
         (
             "within a pause windows below the threshold do not count as speech",
-            "SS..===============",
+            "SS...==============",
             [SpeechStarted(0, 0), SpeechPaused(2 * WINDOW), SpeechStopped(2 * WINDOW + SILENCE_500_MS)],
         ),
         (
@@ -68,6 +95,61 @@ def names(events: Sequence[TurnEvent]) -> list[str]:
 )
 def test_endpointing(rule: str, windows: str, expected: list[TurnEvent]) -> None:
     assert listen(windows) == expected, rule
+
+
+def test_while_guarded_a_turn_needs_clearer_and_longer_speech() -> None:
+    endpointer = Endpointer(EndpointerSettings())
+    endpointer.guarded = True
+    assert listen("55555555", endpointer) == []
+    assert listen("SSSSS", endpointer, start=8 * WINDOW) == []
+    assert listen("S", endpointer, start=13 * WINDOW) == [SpeechStarted(8 * WINDOW, 0)]
+
+
+def test_a_guard_does_not_ask_for_more_than_the_threshold_where_that_is_high() -> None:
+    endpointer = Endpointer(EndpointerSettings(threshold=1.0))
+    endpointer.guarded = True
+    for number in range(6):
+        endpointer.push(number * WINDOW, WINDOW, 1.0, LOUD_DBFS)
+    assert endpointer.speaking
+
+
+def test_a_turn_that_is_stopped_by_judgement_ends_with_what_was_heard() -> None:
+    endpointer = Endpointer(EndpointerSettings())
+    listen("SSSS..", endpointer)
+    assert endpointer.stop() == SpeechStopped(6 * WINDOW)
+    assert not endpointer.speaking
+    assert endpointer.voiced_to == 4 * WINDOW
+    assert listen("SS", endpointer, start=6 * WINDOW) == [SpeechStarted(6 * WINDOW, 6 * WINDOW)]
+
+
+def test_how_much_of_a_turn_is_speech_is_counted_without_its_pauses() -> None:
+    endpointer = Endpointer(EndpointerSettings())
+    counts = []
+    for number, letter in enumerate(".SS=..S.."):
+        listen(letter, endpointer, start=number * WINDOW)
+        counts.append(endpointer.voiced_samples // WINDOW)
+    assert counts == [0, 0, 2, 3, 3, 3, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("windows", "faint"),
+    [
+        ("SS....", False),
+        ("SS=...", False),
+        ("SS...3", True),
+        ("SS3...", False),
+        ("SS...3S.", False),
+        ("SS...3..", True),
+    ],
+)
+def test_a_pause_is_faint_where_something_may_be_said_behind_its_first_moment(windows: str, faint: bool) -> None:
+    endpointer = Endpointer(EndpointerSettings())
+    for number, letter in enumerate(windows):
+        probability = 0.3 if letter == "3" else PROBABILITY[letter]
+        endpointer.push(number * WINDOW, WINDOW, probability, LOUD_DBFS)
+    assert endpointer.faint is faint
+    endpointer.reset()
+    assert endpointer.faint is faint
 
 
 def test_a_second_turn_begins_after_the_first() -> None:
@@ -149,7 +231,7 @@ def test_an_update_of_the_threshold_holds_for_the_next_window() -> None:
     endpointer = Endpointer(EndpointerSettings())
     listen("====", endpointer)
     endpointer.update(replace(endpointer.settings, threshold=0.3))
-    assert listen("==", endpointer, start=4 * WINDOW) == [SpeechStarted(4 * WINDOW, 0)]
+    assert listen("===", endpointer, start=4 * WINDOW) == [SpeechStarted(4 * WINDOW, 0)]
 
 
 @pytest.mark.parametrize("windows", ["SSSS", "SS...", "S", "..."])

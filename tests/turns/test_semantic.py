@@ -110,3 +110,29 @@ def test_eagerness_is_ordered(silence_ms: int, probability: float, incomplete: b
 )
 def test_a_text_breaks_off_at_words_that_need_another(text: str, incomplete: bool) -> None:
     assert text_is_incomplete(text) is incomplete
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "incomplete"),
+    [
+        ("de", "Ich möchte einen Tisch für", True),
+        ("de-AT", "Und dann ähm", True),
+        ("de", "Das ist gut", False),
+        ("es", "Quiero una mesa para", True),
+        ("es", "Quiero una mesa", False),
+        ("fr", "Je voudrais une table pour", True),
+        ("fr", "C'est bon", False),
+        ("it", "Vorrei un tavolo per", True),
+        ("it", "Va bene", False),
+        ("pt", "Eu queria uma mesa para", True),
+        ("pt", "Está bem", False),
+        ("nl", "Ik wil een tafel voor", True),
+        ("nl", "Dat is goed", False),
+        ("en", "Let the die", False),
+        ("de", "Turn on the", False),
+        ("ja", "Turn on the", False),
+        ("ja", "えっと...", True),
+    ],
+)
+def test_which_words_need_another_is_a_matter_of_the_language(language: str, text: str, incomplete: bool) -> None:
+    assert text_is_incomplete(text, language) is incomplete

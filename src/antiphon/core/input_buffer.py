@@ -11,12 +11,13 @@ from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
 from antiphon.protocol.session_config import SemanticVad, ServerVad, TurnDetection
 from antiphon.turns.endpointer import Endpointer, EndpointerSettings
-from antiphon.turns.types import TurnEvent
+from antiphon.turns.semantic import maximum_silence_ms
+from antiphon.turns.types import SpeechStopped, TurnEvent
 
 __all__ = ["InputBuffer", "Utterance"]
 
-_SEMANTIC_SILENCE_MS = {"high": 400, "auto": 600, "medium": 600, "low": 1000}
-"""Until turns are judged by their meaning: the silence that closes a turn, by eagerness."""
+_NOTHING_HEARD = Endpointer(EndpointerSettings())
+"""Of a session whose turns are not detected."""
 
 
 @dataclass(slots=True)
@@ -75,9 +76,9 @@ class InputBuffer:
         return len(self._audio) / BYTES_PER_SAMPLE / INPUT_HZ * 1000
 
     @property
-    def silence_duration_ms(self) -> int:
-        """The silence that closes a turn."""
-        return self._settings.silence_duration_ms
+    def heard(self) -> Endpointer:
+        """What is known of the speech in it; to be looked at only."""
+        return self._endpointer or _NOTHING_HEARD
 
     @property
     def audio_bytes(self) -> int:
@@ -115,6 +116,10 @@ class InputBuffer:
         if self._endpointer is None:
             return []
         return self._endpointer.push(first_sample, window_samples, value, level_dbfs)
+
+    def stop(self) -> SpeechStopped | None:
+        """The turn under way is over by judgement: it ends with what has been heard. None where there is none."""
+        return self._endpointer.stop() if self._endpointer is not None and self._endpointer.speaking else None
 
     def begin(self, item_id: str, from_sample: int) -> Utterance:
         """A turn began; its audio starts at ``from_sample``, prefix padding included."""
@@ -167,5 +172,5 @@ def _settings(detection: TurnDetection) -> EndpointerSettings:
             )
         case SemanticVad():
             return EndpointerSettings(
-                threshold=0.5, prefix_padding_ms=300, silence_duration_ms=_SEMANTIC_SILENCE_MS[detection.eagerness]
+                threshold=0.5, prefix_padding_ms=300, silence_duration_ms=maximum_silence_ms(detection.eagerness)
             )

@@ -213,6 +213,7 @@ class Session:
         for place in self._hearing.overdue(now):
             self._unheard(self._hearing.give_up(place))
             self._turns.words_changed(place[0], now)
+            self._items.keep_within_limit()
         self._seeing.overdue(now)
         idle_until = self._idle_deadline
         if now >= self._limits.session_max_s:
@@ -274,14 +275,17 @@ class Session:
                 self._mcp_calls.failed(input)
             case TurnJudged():
                 self._turns.judged(input, now)
+                self._items.keep_within_limit()
             case DraftGranted():
                 self._drafts.granted(input)
             case TranscriptProduced():
                 self._hearing.produced((input.item_id, input.content_index), input.transcript)
                 self._turns.words_changed(input.item_id, now)
+                self._items.keep_within_limit()
             case TranscriptFailed():
                 self._unheard(self._hearing.failed((input.item_id, input.content_index), input.fault))
                 self._turns.words_changed(input.item_id, now)
+                self._items.keep_within_limit()
             case ImageRead():
                 self._seeing.read((input.item_id, input.content_index), input.reading)
             case ImageUnread():

@@ -7,11 +7,12 @@ from antiphon.core.drafts import Drafts
 from antiphon.core.effects import Effects
 from antiphon.core.hearing import Hearing
 from antiphon.core.idle import IdleTimer
-from antiphon.core.input_buffer import InputBuffer
+from antiphon.core.input_buffer import InputBuffer, Utterance
 from antiphon.core.inputs import INPUT_HZ, SpeechProbability, TurnJudged
 from antiphon.core.items import Items
 from antiphon.core.limits import Limits
 from antiphon.core.outputs import TurnClosed
+from antiphon.core.pauses import Pause, Pauses
 from antiphon.core.responses import Responses
 from antiphon.core.settings import Settings
 from antiphon.protocol.errors import ProtocolError
@@ -23,6 +24,8 @@ from antiphon.protocol.server_events import (
     InputAudioBufferSpeechStopped,
     InputAudioBufferTimeoutTriggered,
 )
+from antiphon.protocol.session_config import SemanticVad
+from antiphon.turns.endpointer import PAUSE_MS
 from antiphon.turns.types import SpeechPaused, SpeechStarted, SpeechStopped, TurnEvent
 
 __all__ = ["UserTurns"]
@@ -54,6 +57,9 @@ class UserTurns:
         self._drafts = drafts
         self._policy = policy
         self._buffer = InputBuffer(settings.input.turn_detection, limits)
+        self._pauses = Pauses(effects, judges=policy.judges)
+        self._paused = False
+        """Whether a pause of the turn has been told."""
 
     @property
     def audio_bytes(self) -> int:
@@ -68,8 +74,7 @@ class UserTurns:
         """Apply changed settings at once. With turn detection off nobody would notice the end of the present turn."""
         detection = self._settings.input.turn_detection
         if detection is None and self._buffer.utterance is not None:
-            self._hearing.forget(self._buffer.utterance.item_id)
-            self._responses.user_speaks = False
+            self._drop(self._buffer.utterance)
         self._buffer.configure(detection)
 
     # --- audio -----------------------------------------------------------------------------------------------------
@@ -87,16 +92,28 @@ class UserTurns:
     def hear(self, window: SpeechProbability, now: float) -> None:
         for event in self._buffer.hear(window.first_sample, window.window_samples, window.value, window.level_dbfs):
             self._turn_event(event, now)
+        pause = self._pause
+        if pause is None:
+            self._spoke_on()
+        else:
+            self._goes_on_pausing(pause, now)
 
     def judged(self, fact: TurnJudged, now: float) -> None:
-        """The judge's word on a pause; it counts only in that pause."""
+        """The judge's word on a pause; of another turn it changes nothing."""
+        pause = self._pause
+        if pause is not None and pause.item_id == fact.item_id:
+            self._pauses.judged(fact, pause)
+            self._judge(pause, now)
 
     def words_changed(self, item_id: str, now: float) -> None:
-        """More is known of the words of an item or an utterance, or it is known that there will be none."""
+        """More is known of what is being said, or something else."""
+        pause = self._pause
+        if pause is not None and pause.item_id == item_id:
+            self._judge(pause, now)
 
     def clear(self) -> None:
         if self._buffer.utterance is not None:
-            self._hearing.forget(self._buffer.utterance.item_id)
+            self._drop(self._buffer.utterance)
         self._buffer.clear()
         self._responses.user_speaks = False
         self._effects.emit(InputAudioBufferCleared(event_id=self._effects.event_id()))
@@ -110,7 +127,10 @@ class UserTurns:
                 f"but buffer only has {self._buffer.held_ms:.2f}ms of audio.",
             )
         self._hearing.check_room(self._buffer.audio_bytes, None)
+        utterance = self._buffer.utterance
         self._commit(None, now)
+        if utterance is not None:
+            self._drafts.dropped(utterance.item_id)
         self._responses.user_speaks = False
         self._idle.stop()
 
@@ -139,6 +159,49 @@ class UserTurns:
             case SpeechPaused():
                 pass
 
+    @property
+    def _pause(self) -> Pause | None:
+        """The silence at the end of the turn that is being spoken."""
+        utterance, heard = self._buffer.utterance, self._buffer.heard
+        if utterance is None or not heard.silence_samples:
+            return None
+        return Pause(utterance.item_id, utterance.start_sample, heard.voiced_to, heard.heard_to)
+
+    def _goes_on_pausing(self, pause: Pause, now: float) -> None:
+        if pause.silence_ms < PAUSE_MS:
+            return
+        self._paused = True
+        self._drafts.paused(pause.item_id, pause.start_sample, pause.voiced_to, pause.silence_ms)
+        if isinstance(self._settings.input.turn_detection, SemanticVad):
+            self._pauses.look(pause, self._text(pause), self._buffer.read)
+            self._judge(pause, now)
+
+    def _spoke_on(self) -> None:
+        utterance = self._buffer.utterance
+        if self._paused and utterance is not None:
+            self._drafts.resumed(utterance.item_id)
+        self._paused = False
+
+    def _judge(self, pause: Pause, now: float) -> None:
+        """End the turn where ``semantic_vad`` finds it over."""
+        detection, transcription = self._settings.input.turn_detection, self._settings.input.transcription
+        if not isinstance(detection, SemanticVad):
+            return
+        language = transcription.language if transcription is not None else None
+        if self._pauses.is_over(pause, detection.eagerness, self._last_words(pause), language):
+            stopped = self._buffer.stop()
+            if stopped is not None:
+                self._speech_stopped(stopped, now)
+
+    def _text(self, pause: Pause) -> str:
+        words = self._hearing.words(pause.item_id)
+        return words.text if words is not None else ""
+
+    def _last_words(self, pause: Pause) -> str:
+        """What is known of the words, where that goes up to the pause."""
+        words = self._hearing.words(pause.item_id)
+        return words.text if words is not None and pause.ends_words(words.covers_samples) else ""
+
     def _speech_started(self, event: SpeechStarted) -> None:
         utterance = self._buffer.begin(self._effects.new_id("item"), event.from_sample)
         self._effects.emit(
@@ -150,6 +213,14 @@ class UserTurns:
         )
         self._responses.speech_started(self._settings.input.turn_detection)
         self._hearing.begin_utterance(utterance.item_id, self._buffer.read(utterance.start_sample))
+        self._drafts.turn_began(utterance.item_id)
+        self._paused = False
+
+    def _drop(self, utterance: Utterance) -> None:
+        """It becomes no item."""
+        self._hearing.forget(utterance.item_id)
+        self._responses.user_speaks = False
+        self._drafts.dropped(utterance.item_id)
 
     def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
         utterance = self._buffer.utterance
@@ -161,19 +232,21 @@ class UserTurns:
                 event_id=self._effects.event_id(), audio_end_ms=_ms(event.at_sample), item_id=utterance.item_id
             )
         )
-        entry = self._commit(event.at_sample, now)
-        lag_ms = _ms(self._buffer.end_sample - event.at_sample)
-        self._effects.order(TurnClosed(entry.id, self._buffer.silence_duration_ms + lag_ms))
+        speech_samples = self._buffer.heard.voiced_to - utterance.start_sample
+        entry = self._commit(event.at_sample, now, speech_samples)
+        self._effects.order(TurnClosed(entry.id, _ms(self._buffer.end_sample - self._buffer.heard.voiced_to)))
         if self._settings.realtime is not None:
             self._responses.turn_ended(entry, detection)
+        self._drafts.turn_over(entry.id)
 
-    def _commit(self, end_sample: int | None, now: float) -> Entry:
-        """The turn's audio becomes a user item, and is heard."""
+    def _commit(self, end_sample: int | None, now: float, speech_samples: int | None = None) -> Entry:
+        """The turn's audio becomes a user item, and is heard; ``speech_samples`` of it are more than silence."""
         utterance = self._buffer.utterance
         item_id = utterance.item_id if utterance else self._effects.new_id("item")
         pcm = self._buffer.take(end_sample)
         entry = self._commit_item(item_id, pcm)
-        self._hearing.end_utterance(entry, pcm, now)
+        faint = self._buffer.heard.faint
+        self._hearing.end_utterance(entry, pcm, now, voiced_samples=speech_samples, faint=faint)
         self._items.shed_audio()
         return entry
 

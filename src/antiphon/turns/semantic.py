@@ -20,18 +20,43 @@ _SHORTEST_SILENCE_MS = 200
 
 _PACE: Mapping[Eagerness, float] = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}
 
-_SELDOM_LAST = frozenset(
-    word
-    for group in (
-        "a an the",
-        "and or but nor because although though if unless while whereas than",
-        "of to from with without into onto at by for about between during towards upon via per",
-        "my your its our their",
-        "um uh erm er hmm mm",
-    )
-    for word in group.split()
-)
-"""English words that seldom end a thought: articles, conjunctions, prepositions, possessives, fillers."""
+
+def _words(*lines: str) -> frozenset[str]:
+    return frozenset(word for line in lines for word in line.split())
+
+
+_SELDOM_LAST: Mapping[str, frozenset[str]] = {
+    "en": _words(
+        "a an the and or but nor because although though if unless while whereas than of to from with without into",
+        "onto at by for about between during towards upon via per my your its our their um uh erm er hmm mm",
+    ),
+    "de": _words(
+        "der die das den dem des ein eine einen einem einer eines und oder aber denn weil dass ob wenn obwohl",
+        "sondern von zu zum zur mit ohne in im ins bei beim für über unter zwischen während gegen mein meine meinen",
+        "dein deine sein seine unser unsere äh ähm hm",
+    ),
+    "es": _words(
+        "el la los las un una unos unas y e o u pero porque aunque si que de del a al con sin en por para sobre",
+        "entre hacia desde mi mis tu tus su sus eh em este",
+    ),
+    "fr": _words(
+        "le la les l un une des du et ou mais car parce que si quand de d à au aux avec sans dans en par pour sur",
+        "sous entre vers chez mon ma mes ton ta tes son sa ses notre nos votre vos leur leurs euh heu ben",
+    ),
+    "it": _words(
+        "il lo la i gli le un uno una e ed o ma perché se che anche di del della dei delle a al alla da dal dalla",
+        "con in nel nella su sul sulla per tra fra mio mia tuo tua suo sua ehm eh",
+    ),
+    "pt": _words(
+        "o a os as um uma uns umas e ou mas porque se que de do da dos das em no na nos nas com sem por para pelo",
+        "pela sobre entre meu minha seu sua hum ahn eh",
+    ),
+    "nl": _words(
+        "de het een en of maar want omdat als dat van naar met zonder in op aan bij voor over onder tussen tijdens",
+        "mijn jouw je zijn haar ons onze hun eh ehm uh uhm",
+    ),
+}
+"""Words that seldom end a thought, by language: articles, conjunctions, prepositions, possessives, fillers."""
 
 
 def maximum_silence_ms(eagerness: Eagerness) -> int:
@@ -57,13 +82,15 @@ def turn_is_over(
     return any(at_medium_ms >= from_ms and probability >= threshold for from_ms, threshold in _FALLING_THRESHOLD)
 
 
-def text_is_incomplete(text: str) -> bool:
-    """Whether a transcript breaks off: it ends with a comma, a dash, dots, or an English word that needs another.
+def text_is_incomplete(text: str, language: str | None = None) -> bool:
+    """Whether a transcript breaks off: it ends with a comma, a dash, dots, or a word that needs another.
 
-    A full stop or a question mark proves nothing: speech to text puts one behind everything.
+    ``language``: its ISO 639-1 code, English where it is not known. A full stop or a question mark proves nothing:
+    speech to text puts one behind everything.
     """
     stripped = text.strip()
     if stripped.endswith((",", "...", "…", "-", "–", "—")):
         return True
     words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)*", stripped.lower())
-    return bool(words) and words[-1] in _SELDOM_LAST and not stripped[-1].isdigit()
+    seldom_last = _SELDOM_LAST.get((language or "en").lower().partition("-")[0], frozenset())
+    return bool(words) and words[-1] in seldom_last and not stripped[-1].isdigit()
