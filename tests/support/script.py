@@ -15,8 +15,8 @@
 ``%png`` (``%jpeg``, ``%webp``) is the data URL of a small image. ``$r`` is an id: named where it is first expected,
 compared from then on; two names never mean the same id. Expected
 ``*`` is any value, ``-`` an absent field; objects may have further fields, arrays must have the same length. The orders
-``FeedTranscription`` (neighbours count as one), ``MeasureItem`` and ``TurnClosed`` need to be expected only by scripts
-that name them.
+``FeedTranscription`` (neighbours count as one), ``MeasureItem``, ``AskHypothesis``, ``BargeInJudged`` and ``TurnClosed``
+need to be expected only by scripts that name them.
 """
 
 import dataclasses
@@ -49,7 +49,14 @@ from tests.support.session import Driver, config, payload_of
 __all__ = ["SCENARIOS", "Scenario", "play", "prompt_line", "scenarios"]
 
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
-_QUIET: Final = ("FeedTranscription", "MeasureItem", "StartTranscription", "TurnClosed")
+_QUIET: Final = (
+    "AskHypothesis",
+    "BargeInJudged",
+    "FeedTranscription",
+    "MeasureItem",
+    "StartTranscription",
+    "TurnClosed",
+)
 _NAME: Final = re.compile(r"\$\w+")
 _IMAGE: Final = re.compile("|".join(TINY))
 _ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z_][\w.\[\]]*)=")

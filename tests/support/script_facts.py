@@ -91,6 +91,12 @@ def _detailed(driver: Driver, arguments: str) -> None:
     driver.do(TranscriptProduced(item_id, index, Transcript(is_final=True, **fields)))
 
 
+def _hypothesis(driver: Driver, arguments: str, *, thorough: bool) -> None:
+    item_id, length, text = _split(arguments, 3)
+    said = Transcript("", False, hypothesis=_unquoted(text), audio_s=_ms(length) / 1000, thorough=thorough)
+    driver.do(TranscriptProduced(item_id, 0, said))
+
+
 def _judged(driver: Driver, arguments: str) -> None:
     """The judge's word on all that was heard so far, or on what was heard up to so many ms ago."""
     item_id, probability, ago = _split(arguments, 3)
@@ -178,6 +184,8 @@ FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "partial": _partial,
     "detailed": _detailed,
     "unheard": _unheard,
+    "heard": lambda driver, arguments: _hypothesis(driver, arguments, thorough=True),
+    "guessed": lambda driver, arguments: _hypothesis(driver, arguments, thorough=False),
     "judged": _judged,
     "window": lambda driver, probability: driver.windows(WINDOW_MS, float(probability)),
     "read": _read,
@@ -197,6 +205,7 @@ FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
 ``call $r INDEX NAME ARGUMENTS`` · ``spoken $r 200ms START:END`` · ``ended $r REASON [INPUT CACHED OUTPUT]`` ·
 ``wrote $r`` · ``broke $r KIND [message]`` · ``transcript $item[/PART] words`` · ``partial $item words`` ·
 ``unheard $item KIND`` ·
+``heard $item 640ms words`` (a thorough hypothesis on so much audio) · ``guessed $item 640ms words`` (another one) ·
 ``judged $item PROBABILITY [64ms]`` (``-``: none; the audio up to so long ago) · ``window PROBABILITY`` (one of 32 ms) ·
 ``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
 ``detailed $item {"text": .., "language": .., "logprobs": [[TOKEN, LOGPROB]], "usage": [TEXT, AUDIO, OUTPUT]}`` ·

@@ -10,16 +10,20 @@ from dataclasses import dataclass
 
 from antiphon.audio.pcm import ms_to_samples, samples_to_ms
 from antiphon.core.effects import Effects
+from antiphon.core.hearing import Hearing
 from antiphon.core.inputs import INPUT_HZ, TurnJudged
 from antiphon.core.outputs import JudgeTurn
+from antiphon.core.settings import Settings
+from antiphon.protocol.session_config import SemanticVad
 from antiphon.turns.endpointer import PAUSE_MS
 from antiphon.turns.semantic import text_is_incomplete, turn_is_over
-from antiphon.turns.types import Eagerness
 
 __all__ = ["Pause", "Pauses"]
 
 _AGAIN_MS = 200
 """After so much more silence the judge is asked again."""
+_ASK_MS = 128
+"""After so much silence the last words are asked for, where nobody has done so: a pause between two words is over."""
 _NO_WORD_MS = 100
 """No word is so short: words that cover all of a turn's speech but this are all its words."""
 _JUDGED_S = 8
@@ -52,27 +56,38 @@ class Pause:
 
 
 class Pauses:
-    def __init__(self, effects: Effects, *, judges: bool) -> None:
+    def __init__(self, effects: Effects, hearing: Hearing, settings: Settings, *, judges: bool) -> None:
         """``judges``: whether there is a judge; without one silence and words decide."""
         self._effects = effects
+        self._hearing = hearing
+        self._settings = settings
         self._judges = judges
         self._voiced_to = -1
         """Where the silence of the present pause begins."""
-        self._ask_at_ms = PAUSE_MS
+        self._judge_at_ms = PAUSE_MS
+        self._asked = False
+        """Whether the recogniser was asked for the last words before the pause."""
         self._probability: float | None = None
 
-    def look(self, pause: Pause, text: str, read: Callable[[int, int], bytes]) -> None:
-        """One more window of a turn was silent: the judge is asked where that is due.
+    def look(self, pause: Pause, read: Callable[[int, int], bytes]) -> None:
+        """One more window of a turn was silent: judge and recogniser are asked where that is due.
 
-        ``text``: what is known of the turn's words; ``read``: the turn's audio between two samples.
+        ``read``: the turn's audio between two samples.
         """
         self._turn_to(pause)
-        if not self._judges or pause.silence_ms < self._ask_at_ms:
+        if not self._judges or not isinstance(self._settings.input.turn_detection, SemanticVad):
             return
-        self._ask_at_ms = pause.silence_ms + _AGAIN_MS
-        start = max(pause.start_sample, pause.heard_to - _JUDGED_S * INPUT_HZ)
-        pcm = read(start, pause.heard_to)
-        self._effects.order(JudgeTurn(pause.item_id, pause.heard_to, pcm, text))
+        if not self._asked and pause.silence_ms >= _ASK_MS:
+            self._asked = True
+            if self._last_words(pause) is None:
+                self._hearing.ask(pause.item_id)
+        if pause.silence_ms >= self._judge_at_ms:
+            self._judge_at_ms = pause.silence_ms + _AGAIN_MS
+            start = max(pause.start_sample, pause.heard_to - _JUDGED_S * INPUT_HZ)
+            pcm = read(start, pause.heard_to)
+            words = self._hearing.words(pause.item_id)
+            text = words.text if words is not None else ""
+            self._effects.order(JudgeTurn(pause.item_id, pause.heard_to, pcm, text))
 
     def judged(self, fact: TurnJudged, pause: Pause) -> None:
         """The judge's word on the turn of this pause. It counts only if it heard the pause; none at all changes
@@ -81,19 +96,29 @@ class Pauses:
         if pause.voiced_to <= fact.at_sample <= pause.heard_to and fact.probability is not None:
             self._probability = fact.probability
 
-    def is_over(self, pause: Pause, eagerness: Eagerness, text: str, language: str | None) -> bool:
-        """Whether the pause ends the turn. ``text``: its last words, so far as they are known."""
+    def is_over(self, pause: Pause) -> bool:
+        """Whether the pause ends the turn. With ``server_vad`` only the endpointer says so."""
         self._turn_to(pause)
+        detection, transcription = self._settings.input.turn_detection, self._settings.input.transcription
+        if not isinstance(detection, SemanticVad):
+            return False
+        language = transcription.language if transcription is not None else None
         return turn_is_over(
             pause.silence_ms,
             probability=self._probability,
-            eagerness=eagerness,
-            text_incomplete=text_is_incomplete(text, language),
+            eagerness=detection.eagerness,
+            text_incomplete=text_is_incomplete(self._last_words(pause) or "", language),
         )
+
+    def _last_words(self, pause: Pause) -> str | None:
+        """What is known of the turn's words, where that goes up to the pause."""
+        words = self._hearing.words(pause.item_id)
+        return words.text if words is not None and pause.ends_words(words.covers_samples) else None
 
     def _turn_to(self, pause: Pause) -> None:
         """Forget another pause."""
         if pause.voiced_to != self._voiced_to:
             self._voiced_to = pause.voiced_to
-            self._ask_at_ms = PAUSE_MS
+            self._judge_at_ms = PAUSE_MS
+            self._asked = False
             self._probability = None

@@ -24,7 +24,6 @@ from antiphon.protocol.server_events import (
     InputAudioBufferSpeechStopped,
     InputAudioBufferTimeoutTriggered,
 )
-from antiphon.protocol.session_config import SemanticVad
 from antiphon.turns.endpointer import PAUSE_MS
 from antiphon.turns.types import SpeechPaused, SpeechStarted, SpeechStopped, TurnEvent
 
@@ -57,7 +56,7 @@ class UserTurns:
         self._drafts = drafts
         self._policy = policy
         self._buffer = InputBuffer(settings.input.turn_detection, limits)
-        self._pauses = Pauses(effects, judges=policy.judges)
+        self._pauses = Pauses(effects, hearing, settings, judges=policy.judges)
         self._paused = False
         """Whether a pause of the turn has been told."""
 
@@ -172,9 +171,8 @@ class UserTurns:
             return
         self._paused = True
         self._drafts.paused(pause.item_id, pause.start_sample, pause.voiced_to, pause.silence_ms)
-        if isinstance(self._settings.input.turn_detection, SemanticVad):
-            self._pauses.look(pause, self._text(pause), self._buffer.read)
-            self._judge(pause, now)
+        self._pauses.look(pause, self._buffer.read)
+        self._judge(pause, now)
 
     def _spoke_on(self) -> None:
         utterance = self._buffer.utterance
@@ -183,24 +181,10 @@ class UserTurns:
         self._paused = False
 
     def _judge(self, pause: Pause, now: float) -> None:
-        """End the turn where ``semantic_vad`` finds it over."""
-        detection, transcription = self._settings.input.turn_detection, self._settings.input.transcription
-        if not isinstance(detection, SemanticVad):
-            return
-        language = transcription.language if transcription is not None else None
-        if self._pauses.is_over(pause, detection.eagerness, self._last_words(pause), language):
+        if self._pauses.is_over(pause):
             stopped = self._buffer.stop()
             if stopped is not None:
                 self._speech_stopped(stopped, now)
-
-    def _text(self, pause: Pause) -> str:
-        words = self._hearing.words(pause.item_id)
-        return words.text if words is not None else ""
-
-    def _last_words(self, pause: Pause) -> str:
-        """What is known of the words, where that goes up to the pause."""
-        words = self._hearing.words(pause.item_id)
-        return words.text if words is not None and pause.ends_words(words.covers_samples) else ""
 
     def _speech_started(self, event: SpeechStarted) -> None:
         utterance = self._buffer.begin(self._effects.new_id("item"), event.from_sample)
