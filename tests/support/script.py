@@ -15,8 +15,7 @@
 ``%png`` (``%jpeg``, ``%webp``) is the data URL of a small image. ``$r`` is an id: named where it is first expected,
 compared from then on; two names never mean the same id. Expected
 ``*`` is any value, ``-`` an absent field; objects may have further fields, arrays must have the same length. The orders
-``FeedTranscription`` (neighbours count as one), ``MeasureItem``, ``AskHypothesis``, ``BargeInJudged`` and ``TurnClosed``
-need to be expected only by scripts that name them.
+of ``_QUIET`` need to be expected only by scripts that name them; neighbouring ``FeedTranscription`` count as one.
 """
 
 import dataclasses
