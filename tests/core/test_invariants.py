@@ -8,13 +8,14 @@ from typing import Any, Final, get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.config import TurnPolicy
 from antiphon.core.inputs import AudioBudgetChanged, ClientEventReceived, Input, TransportClosed
 from antiphon.protocol.client_events import ClientEvent
 from antiphon.vocabulary.llm import LlmCapabilities
 from tests.support.play import Play
 from tests.support.properties import bounded
 from tests.support.session import Driver, config, replayed
-from tests.support.steps import BENT, FLAG, PACED, SMALL, STEP, WIRE
+from tests.support.steps import BENT, FLAG, HELD, PACED, SMALL, STEP, WIRE
 from tests.support.world import World
 
 SETTINGS: Final[list[dict[str, Any]]] = [
@@ -34,9 +35,12 @@ def world_of(
     audio_in: bool = False,
     partials: bool = True,
     paced: bool = False,
+    turns: TurnPolicy | None = None,
 ) -> World:
     capabilities = LlmCapabilities(audio_in=audio_in)
-    settings = config(kind, session, capabilities=capabilities, partials=partials, reads_images=partials, paced=paced)
+    settings = config(
+        kind, session, capabilities=capabilities, partials=partials, reads_images=partials, paced=paced, turns=turns
+    )
     world = World(Driver(settings, SMALL))
     world.driver.open()
     world.settle()
@@ -57,6 +61,9 @@ def finish(world: World, *, abrupt: bool) -> None:
 def assert_still_answers(world: World) -> None:
     """After whatever happened: a turn with words is answered."""
     driver = world.driver
+    world.wait(20)  # whatever the assistant said is no echo any more
+    if world.closed:
+        return
     driver.do(AudioBudgetChanged(SMALL.audio_bytes))
     world.client("session.update", {"session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}})
     detection = {"type": "server_vad"}
@@ -100,6 +107,22 @@ def test_a_call_keeps_its_rules(steps: list[Any], session: dict[str, Any], abrup
     for step in steps:
         play.step(*step)
     finish(world, abrupt=abrupt)
+
+
+@bounded(50)
+@given(
+    st.lists(HELD | HELD | PACED | STEP, min_size=20, max_size=60),
+    st.sampled_from(["server_vad", "semantic_vad"]),
+    FLAG,
+)
+def test_speech_over_the_assistants_keeps_the_rules(steps: list[Any], detection: str, paced: bool) -> None:
+    policy = TurnPolicy(judges=True, barge_in="considerate", echo_grace_ms=100)
+    session = {"audio": {"input": {"turn_detection": {"type": detection}, "transcription": {"model": "whisper-1"}}}}
+    world = world_of(session=session, paced=paced, turns=policy)
+    play = Play(world)
+    for step in steps:
+        play.step(*step)
+    finish(world, abrupt=False)
 
 
 @bounded(40)

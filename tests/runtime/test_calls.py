@@ -269,7 +269,7 @@ def test_a_detector_that_falls_behind_hears_the_newest_and_no_sample_is_lost() -
     observer = Noted()
 
     async def main() -> None:
-        async with serving(observer=observer) as server:
+        async with serving(settings=RuntimeSettings(echo_grace_ms=0), observer=observer) as server:
             for _ in range(5):
                 await server.connect()
             call = Call()

@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.engines.base import Samples
 from antiphon.engines.errors import EngineError
+from antiphon.runtime.settings import RuntimeSettings
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedVad, SttStep, Trouble
 from antiphon.testing.scripted.llm import LlmStep
@@ -17,6 +18,8 @@ from antiphon.vocabulary.speech import Transcript
 from tests.support.audio import silence_ms, tone_ms
 from tests.support.runtime import Client, Noted, engines_of, run_session, serving
 
+_UNDRAFTED = RuntimeSettings(drafts=False)
+"""A fault of a draft is no fault of the answer: it is begun anew."""
 FAILED = EngineError(EngineErrorKind.FAILED, "failed as told")
 UNAVAILABLE = EngineError(EngineErrorKind.UNAVAILABLE, "not there")
 CRASH = RuntimeError("/a/path that nobody is to see")
@@ -108,7 +111,7 @@ def test_generation_fails_and_the_next_turn_is_answered(trouble: Trouble, spoken
         await _second_turn_is_good(client)
         assert llm.running == 0
 
-    run_session(scenario, llm=llm)
+    run_session(scenario, _UNDRAFTED, llm=llm)
 
 
 def test_a_model_that_ends_without_a_finish_is_a_failed_response() -> None:
@@ -163,7 +166,7 @@ def test_speech_fails_and_the_next_turn_is_spoken(trouble: Trouble, clause: int)
         await _second_turn_is_good(client)
         assert tts.running == 0
 
-    run_session(scenario, tts=tts)
+    run_session(scenario, _UNDRAFTED, tts=tts)
 
 
 def test_speech_that_breaks_off_goes_on_without_the_client_noticing() -> None:
@@ -178,7 +181,7 @@ def test_speech_that_breaks_off_goes_on_without_the_client_noticing() -> None:
             assert (await client.until("response.done"))["response"]["status"] == "completed"
             heard.extend(event["delta"] for event in client.of_type("response.output_audio.delta"))
 
-        run_session(scenario, tts=tts)
+        run_session(scenario, _UNDRAFTED, tts=tts)
         return heard
 
     broken = ScriptedTts(trouble=lambda call, clause: [UNAVAILABLE] if (call, clause) == (0, 1) else [])

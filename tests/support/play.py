@@ -18,11 +18,13 @@ from antiphon.core.inputs import (
     PlayoutCleared,
     PlayoutEnded,
     PlayoutStarted,
+    TranscriptProduced,
     TurnJudged,
     WritingEnded,
 )
 from antiphon.vocabulary.llm import TokenUsage
 from antiphon.vocabulary.mcp import McpFault, McpToolInfo
+from antiphon.vocabulary.speech import Transcript
 from tests.support.session import WINDOW_MS
 from tests.support.steps import FIND, FREE
 from tests.support.world import World
@@ -72,6 +74,15 @@ class Play:
     def _judged(self, number: int, probability: float | None) -> None:
         """The judge's word, on this turn or another one."""
         self.driver.do(TurnJudged(self._item(number, "ghost"), self.driver.samples, probability))
+
+    def _supposed(self, text: str, thorough: bool) -> None:
+        """What the recogniser takes all that it has heard of the newest utterance to say."""
+        for item_id, index in list(self.world.transcribing)[-1:]:
+            said = Transcript("", False, hypothesis=text, audio_s=self.driver.samples / 24_000, thorough=thorough)
+            self.driver.do(TranscriptProduced(item_id, index, said))
+            self.world.settle()
+            if thorough:
+                self.driver.do(TurnJudged(item_id, self.driver.samples, 0.9))
 
     def _granted(self, number: int) -> None:
         self.driver.do(DraftGranted(self._item(number, "ghost")))

@@ -202,7 +202,7 @@ def _expanded(lines: list[str]) -> Iterator[str]:
     blocks = _blocks()
     for line in lines:
         if line.startswith("<<"):
-            yield from blocks[line.removeprefix("<<").strip()]
+            yield from _expanded(blocks[line.removeprefix("<<").strip()])
         else:
             yield _IMAGE.sub(lambda match: TINY[match.group()], line)
 

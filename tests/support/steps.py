@@ -11,7 +11,7 @@ from antiphon.vocabulary.errors import EngineErrorKind
 from tests.support.images import TINY
 from tests.support.session import payload_of
 
-__all__ = ["BENT", "FIND", "FLAG", "FREE", "PACED", "SMALL", "STEP", "WIRE"]
+__all__ = ["BENT", "FIND", "FLAG", "FREE", "HELD", "PACED", "SMALL", "STEP", "WIRE"]
 
 SMALL: Final = Limits(
     items=6,
@@ -228,6 +228,14 @@ PACED: Final = st.one_of(
     st.tuples(st.just("speech"), st.integers(2, 4)),
     st.tuples(st.just("repeated"), NUMBER),
     st.tuples(st.just("respond"), st.just({"conversation": "none"})),
+)
+HELD: Final = st.one_of(
+    st.tuples(st.just("say"), st.just("Hello there, how are you today?"), FLAG),
+    st.tuples(st.just("speech"), st.integers(2, 16)),
+    st.tuples(st.just("silence"), st.sampled_from([1, 2, 8, 17])),
+    st.tuples(st.just("supposed"), st.sampled_from(["", "Stop", "Mm-hmm", "Hello there", "Ye", "(coughs)"]), FLAG),
+    st.tuples(st.just("words"), NUMBER, WORDS | st.sampled_from(["Yeah.", "Hello there", None]), st.just(True)),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 0.3])),
 )
 BENDABLE: Final = st.one_of(
     st.tuples(st.just("update"), SESSION),

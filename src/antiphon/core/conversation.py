@@ -11,11 +11,15 @@ from antiphon.images.head import ImageHead
 from antiphon.protocol.errors import ProtocolError
 from antiphon.protocol.items import InputAudio, InputImage, Item, Message, OutputAudio
 from antiphon.protocol.session_config import FormatName
+from antiphon.turns.echo import is_echo
 
 __all__ = ["Conversation", "Entry", "KeptAudio", "KnownImage", "TranscriptState"]
 
 _AUDIO_BLOCK_BYTES = 256 * 1024
 _BYTES_PER_MS: dict[FormatName, int] = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
+
+_ECHO_WORDS = 3
+"""So many of the assistant's words in their order are an echo, where the client was told that somebody spoke."""
 
 TranscriptState = Literal["pending", "known", "failed"]
 
@@ -65,6 +69,8 @@ class Entry:
     """Of a user who said nothing until the idle time-out."""
     continues: bool = False
     """Of a user who went on after a turn that was taken to be over: one thought with the user's words before it."""
+    overheard: str = ""
+    """What the assistant said while this was spoken: words that only repeat it are its echo."""
     tokens: int | None = None
     """Measured by the language model; None until then."""
     sent_bytes: int = 0
@@ -122,6 +128,22 @@ class Entry:
     def drop_audio(self) -> None:
         self.audio.clear()
         self._audio_dropped = True
+
+    @property
+    def wordless(self) -> bool:
+        """Whether nobody said a word in its audio, as far as that is known."""
+        heard = bool(self.transcripts) and set(self.transcripts.values()) == {"known"}
+        return heard and not self.user_text().strip()
+
+    @property
+    def says_something(self) -> bool:
+        """Whether its audio holds words, and more than an echo of the assistant's."""
+        text = self.user_text().strip()
+        return bool(text) and not self.is_echo
+
+    @property
+    def is_echo(self) -> bool:
+        return bool(self.overheard) and is_echo(self.user_text(), self.overheard, least_words=_ECHO_WORDS)
 
     def user_text(self) -> str:
         """The words of its user audio, parts joined."""

@@ -4,9 +4,10 @@ Samples are counted from the first audio of the session and never start again, s
 whatever is dropped. Audio that is too old for its bound goes first, without an event.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.audio.pcm import BYTES_PER_SAMPLE
+from antiphon.core.conversation import Entry
 from antiphon.core.inputs import INPUT_HZ
 from antiphon.core.limits import Limits
 from antiphon.protocol.session_config import SemanticVad, ServerVad, TurnDetection
@@ -16,17 +17,27 @@ from antiphon.turns.types import SpeechStopped, TurnEvent
 
 __all__ = ["InputBuffer", "Utterance"]
 
+_HELD_MS = 60_000
+"""No turn that is held comes to so much silence."""
 _NOTHING_HEARD = Endpointer(EndpointerSettings())
 """Of a session whose turns are not detected."""
 
 
 @dataclass(slots=True)
 class Utterance:
-    """The turn being spoken: announced by ``speech_started``, not yet committed."""
+    """The turn being spoken: announced by ``speech_started`` or held, not yet committed."""
 
     item_id: str
     start_sample: int
     """Prefix padding included."""
+    voiced_from: int
+    """Where speech was first heard in it."""
+    held: bool = False
+    """Nobody was told of it, and perhaps nobody ever will be."""
+    over_assistant: bool = False
+    """It began while the assistant was audible."""
+    continues: Entry | None = None
+    """The turn before it, where that was ended too soon."""
 
 
 class InputBuffer:
@@ -56,8 +67,7 @@ class InputBuffer:
         if self._endpointer is None:
             self._endpointer = Endpointer(self._settings, sample_rate_hz=INPUT_HZ)
             self._endpointer.reset(self.start_sample)
-        else:
-            self._endpointer.update(self._settings)
+        self._apply()
 
     # --- audio -----------------------------------------------------------------------------------------------------
 
@@ -121,10 +131,32 @@ class InputBuffer:
         """The turn under way is over by judgement: it ends with what has been heard. None where there is none."""
         return self._endpointer.stop() if self._endpointer is not None and self._endpointer.speaking else None
 
-    def begin(self, item_id: str, from_sample: int) -> Utterance:
+    def begin(self, item_id: str, from_sample: int, voiced_from: int | None = None) -> Utterance:
         """A turn began; its audio starts at ``from_sample``, prefix padding included."""
-        self.utterance = Utterance(item_id, max(self.start_sample, from_sample))
+        start = max(self.start_sample, from_sample)
+        self.utterance = Utterance(item_id, start, start if voiced_from is None else voiced_from)
         return self.utterance
+
+    def hold(self, on: bool) -> None:
+        """Whether the present turn goes on however long the silence, until it is stopped by judgement."""
+        if self.utterance is not None:
+            self.utterance.held = on
+        self._apply()
+
+    def let_go(self) -> None:
+        """The turn under way was none: its audio stays, as any in which nobody spoke."""
+        self._forget_turn(self.heard.heard_to)
+
+    def guard(self, on: bool) -> None:
+        """Whether a turn begins only with speech that is clearer and longer than usual."""
+        if self._endpointer is not None:
+            self._endpointer.guarded = on
+
+    def _apply(self) -> None:
+        held = self.utterance is not None and self.utterance.held
+        if self._endpointer is not None:
+            settings = replace(self._settings, silence_duration_ms=_HELD_MS) if held else self._settings
+            self._endpointer.update(settings)
 
     def take(self, end_sample: int | None = None) -> bytes:
         """Commit: the turn's audio up to ``end_sample`` (None: all), which leaves the buffer."""
@@ -155,6 +187,7 @@ class InputBuffer:
         self.utterance = None
         if self._endpointer:
             self._endpointer.reset(from_sample)
+        self._apply()
 
 
 def _idle_s(detection: TurnDetection) -> float:

@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias
 from antiphon.core.conversation import Entry
 from antiphon.core.effects import Effects
 from antiphon.core.inputs import AudioProduced, PlayoutCleared, PlayoutEnded, PlayoutStarted
+from antiphon.core.lately_said import LATELY_S, LatelySaid
 from antiphon.core.outputs import MeasureItem
 from antiphon.core.playout import Playback
 from antiphon.core.prompt import item_text
@@ -25,6 +26,17 @@ class OutputAudio(Protocol):
     @property
     def ends_s(self) -> float:
         """When all that was given so far will have been played; infinite while only the transport can tell."""
+
+    @property
+    def audible(self) -> bool:
+        """Whether the assistant can be heard now, by all that is known."""
+
+    @property
+    def first_played_s(self) -> float | None:
+        """When the first sound of the session was played, where the transport tells."""
+
+    def lately_said(self, now: float, back_s: float = LATELY_S) -> str:
+        """The words that were audible in the last seconds."""
 
     def format_of(self, asked: FormatName) -> FormatName:
         """In which format the speech of a response is wanted, and kept, for which the client asked for ``asked``."""
@@ -57,10 +69,22 @@ class StreamedOutput:
     def __init__(self, effects: Effects) -> None:
         self._effects = effects
         self._playback = Playback()
+        self._lately = LatelySaid()
 
     @property
     def ends_s(self) -> float:
         return self._playback.ends_s
+
+    @property
+    def audible(self) -> bool:
+        return self._effects.now < self._playback.ends_s
+
+    @property
+    def first_played_s(self) -> float | None:
+        return None
+
+    def lately_said(self, now: float, back_s: float = LATELY_S) -> str:
+        return self._lately.words(now, back_s)
 
     def format_of(self, asked: FormatName) -> FormatName:
         return asked
@@ -68,6 +92,7 @@ class StreamedOutput:
     def play(self, message: OpenMessage, spoken: AudioProduced, start: int, end: int, *, in_conversation: bool) -> None:
         assert message.entry.playout is not None
         self._playback.play(message.entry.playout, spoken.samples, start, end, self._effects.now)
+        self._lately.note(message)
         message.speak(spoken.audio, self._effects)
 
     def finished(self, response_id: str) -> None:

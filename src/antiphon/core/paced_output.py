@@ -13,6 +13,7 @@ from antiphon.audio.pcm import pcm_samples, samples_to_ms
 from antiphon.core.conversation import Conversation, Entry
 from antiphon.core.effects import Cause, Effects
 from antiphon.core.inputs import INPUT_HZ, AudioProduced, PlayoutCleared, PlayoutEnded, PlayoutStarted
+from antiphon.core.lately_said import LATELY_S, LatelySaid
 from antiphon.core.output_audio import PlayoutFact, cut_item, past_the_end
 from antiphon.core.outputs import ClearPlayout, PlayAudio
 from antiphon.core.response_items import OpenMessage
@@ -78,10 +79,23 @@ class PacedOutput:
         self._unfinished: dict[str, list[Entry]] = {}
         """By response that was cut before it was done: its items of which all that was given had left."""
         self._drained_s = 0.0
+        self._lately = LatelySaid()
+        self._first_played_s: float | None = None
 
     @property
     def ends_s(self) -> float:
         return math.inf if self._buffered else self._drained_s
+
+    @property
+    def audible(self) -> bool:
+        return any(buffered.started for buffered in self._buffered.values())
+
+    @property
+    def first_played_s(self) -> float | None:
+        return self._first_played_s
+
+    def lately_said(self, now: float, back_s: float = LATELY_S) -> str:
+        return self._lately.words(now, back_s)
 
     def format_of(self, asked: FormatName) -> FormatName:
         return "audio/pcm"
@@ -99,6 +113,7 @@ class PacedOutput:
         goes_on_s = self._effects.now if track.has_left else None
         entry.playout.sent(samples, start, end, goes_on_s)
         track.has_left = False
+        self._lately.note(message)
         self._effects.order(PlayAudio(response_id, entry.id, spoken.audio))
 
     def finished(self, response_id: str) -> None:
@@ -169,6 +184,8 @@ class PacedOutput:
             return
         if not buffered.started:
             buffered.started = True
+            if self._first_played_s is None:
+                self._first_played_s = self._effects.now
             self._effects.emit(OutputAudioBufferStarted(event_id=self._effects.event_id(), response_id=buffered.id))
         if isinstance(fact, PlayoutStarted):
             self._started(track)

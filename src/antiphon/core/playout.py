@@ -6,6 +6,7 @@ was sent, one piece after the other. That bounds what can have been heard; what 
 these the clock counts.
 """
 
+import math
 import unicodedata
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ _SLOW_SAMPLES_PER_CHARACTER = INPUT_HZ // 12
 """Slow speech has 12 characters a second; 15 are usual."""
 _GAP_S = 0.001
 """Below this a gap is a rounding error."""
+_STOPS_LATE_S = 1.5
 _MARKUP = frozenset("*_`~#|<>[]{}\\")
 _SYLLABLE_WEIGHT = 3
 """Of a digit, an ideograph or a Korean syllable: it takes as long as three letters of an alphabet."""
@@ -103,6 +105,12 @@ class Playout:
         """The part of ``text`` that can have been heard by ``now``."""
         heard = self.played_by(now)
         return text if self.whole and heard >= self.sent_samples else self.text_until(text, heard)
+
+    def text_between(self, text: str, from_s: float, to_s: float) -> str:
+        """The words of ``text`` that were audible between two moments; listeners stop a little after they are told."""
+        until_s = min(to_s, self.ends_s, math.inf if self.stopped_s is None else self.stopped_s + _STOPS_LATE_S)
+        start, end = (self.text_until(text, self._reached_by(moment_s)) for moment_s in (from_s, until_s))
+        return text[len(start) : len(end)].strip()
 
     def heard_text(self, text: str) -> str:
         """The part of ``text`` that was heard: of what was sent, what truncation left."""

@@ -170,6 +170,8 @@ class _Thread:
     def _add_user(self, entry: Entry) -> None:
         content = tuple(self._user_content(entry))
         last = self.messages[-1] if self.messages else None
+        if entry in self.joined and entry.wordless:
+            return  # it was a noise
         if entry in self.joined and isinstance(last, UserMessage):
             self.messages[-1] = UserMessage(_one_thought(last.content, content))
         else:

@@ -47,6 +47,11 @@ class OpenMessage:
             "content_index": 0,
         }
 
+    @property
+    def text(self) -> str:
+        """Its words so far."""
+        return "".join(self._pieces)
+
     def begin(self, effects: Effects) -> None:
         part = TextPart(text="") if self.modality == "text" else AudioPart(transcript="")
         effects.emit(ResponseContentPartAdded(event_id=effects.event_id(), part=part, **self._place))
@@ -62,7 +67,7 @@ class OpenMessage:
 
     def end(self, status: ItemStatus, effects: Effects) -> Message:
         """Every ``*.done`` of its part; returns the item as it is from now on."""
-        text, place = "".join(self._pieces), self._place
+        text, place = self.text, self._place
         if self.modality == "text":
             effects.emit(ResponseOutputTextDone(event_id=effects.event_id(), text=text, **place))
             part: TextPart | AudioPart = TextPart(text=text)

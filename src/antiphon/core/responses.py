@@ -215,12 +215,15 @@ class Responses:
             self._stop(self._default, "turn_detected")
             self._give_up_waiting("turn_detected")
 
-    def turn_ended(self, entry: Entry, detection: TurnDetection) -> None:
-        """A turn was committed; it is answered once its transcript is there."""
+    def turn_ended(self, entry: Entry, detection: TurnDetection, after: Entry | None = None) -> None:
+        """A turn was committed; it is answered once its transcript is there. ``after``: the turn that it goes on with,
+        whose answer was given up for it."""
         self.user_speaks = False
         if not detection.create_response:
             return
         turns = [*self._automatic.turns, entry] if self._automatic else [entry]
+        if after is not None and after not in turns and (after.pending or after.says_something):
+            turns.insert(0, after)
         self._automatic = _Automatic(turns, detection.interrupt_response)
 
     def _close_called(self) -> None:
@@ -246,7 +249,7 @@ class Responses:
         if automatic is None or self.user_speaks or any(turn.pending for turn in automatic.turns):
             return
         failed = any("failed" in turn.transcripts.values() for turn in automatic.turns)
-        if not failed and not any(turn.user_text().strip() for turn in automatic.turns):
+        if not failed and not any(turn.says_something for turn in automatic.turns):
             self._automatic = None
             if self._default is None:
                 self._idle.start()

@@ -158,7 +158,9 @@ class Session:
             self._settings,
             limits,
             self._drafts,
+            self._output_audio,
             config.turns,
+            paced=config.paced,
         )
         self._closed = False
 

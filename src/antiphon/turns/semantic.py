@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from antiphon.turns.types import Eagerness
 
-__all__ = ["maximum_silence_ms", "text_is_incomplete", "turn_is_over"]
+__all__ = ["maximum_silence_ms", "pace_of", "text_is_incomplete", "turn_is_over"]
 
 _FALLING_THRESHOLD = ((200, 0.5), (700, 0.3), (1200, 0.1), (2000, 0.02))
 """From a silence (ms, at medium eagerness) on, the completion probability that ends the turn.
@@ -57,6 +57,11 @@ _SELDOM_LAST: Mapping[str, frozenset[str]] = {
     ),
 }
 """Words that seldom end a thought, by language: articles, conjunctions, prepositions, possessives, fillers."""
+
+
+def pace_of(eagerness: Eagerness) -> float:
+    """How long everything takes, compared with medium eagerness."""
+    return _PACE[eagerness]
 
 
 def maximum_silence_ms(eagerness: Eagerness) -> int:
