@@ -15,7 +15,7 @@ from antiphon.testing.clock import run_virtual
 from tests.support.audio import silence_ms, tone_ms
 from tests.support.call import Call, Media
 from tests.support.chaos import IMPATIENT, Chaos
-from tests.support.runtime import Client, Noted, Server, engines_of, serving
+from tests.support.runtime import Client, Noted, Server, serving
 
 
 class CallChaos(Chaos):
@@ -48,6 +48,8 @@ class CallChaos(Chaos):
             self.chance.choice(server.sidebands).cancel()
         elif chance < 0.28:
             self._end(server, number)
+        elif chance < 0.34:
+            await self.call.media.speak(self.some_turn())
         else:
             self.chance.choice(self.actions())(self.chance.choice([self.call, *self.sidebands]))
         if self.chance.random() < 0.5:
@@ -92,18 +94,20 @@ def _assert_playout_is_told_whole(call: Call) -> None:
 @pytest.mark.parametrize("seed", range(16))
 def test_whatever_happens_in_calls_none_faults_and_nothing_is_left(seed: int, tmp_path: Path) -> None:
     observer = Noted()
-    settings = RuntimeSettings(resilience=IMPATIENT, record_dir=str(tmp_path), record_audio=True)
+    settings = RuntimeSettings(
+        draft_sessions=1 + seed % 3, resilience=IMPATIENT, record_dir=str(tmp_path), record_audio=True
+    )
     chaos = [CallChaos(100 * seed + number) for number in range(1 + seed % 7)]
     engines = chaos[0]
 
     async def main() -> None:
-        async with serving(engines_of(stt=engines.stt, llm=engines.llm, tts=engines.tts), settings, observer) as server:
+        async with serving(engines.engines, settings, observer) as server:
             async with asyncio.TaskGroup() as tasks:
                 for number, one in enumerate(chaos):
                     tasks.create_task(one.run(server, number))
             await server.all_ended()
             assert all(task.done() for task in server.sidebands)
-            assert (engines.stt.running, engines.llm.running, engines.tts.running) == (0, 0, 0)
+            assert engines.running == 0
 
     run_virtual(main())
     assert observer.faults == []
@@ -120,7 +124,7 @@ def test_each_connection_is_told_a_part_of_what_the_core_emitted_without_a_gap(s
     chaos = CallChaos(seed)
 
     async def main() -> None:
-        async with serving(engines_of(stt=chaos.stt, llm=chaos.llm, tts=chaos.tts), settings) as server:
+        async with serving(chaos.engines, settings) as server:
             chaos.call.opened.set()
             await chaos.run(server, 0)
             await server.all_ended()
