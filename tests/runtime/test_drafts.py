@@ -9,11 +9,13 @@ import pytest
 
 from antiphon.core.inputs import SpeechProbability
 from antiphon.core.outputs import AdoptDraft, DiscardDraft, Emit, EndDraft, SeekDraft, StartResponse
+from antiphon.engines.errors import EngineError
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.recorder import Replay
 from antiphon.runtime.settings import RuntimeSettings
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedTurnJudge
+from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import LlmRequest, TextContent, UserMessage
 from tests.support.audio import silence_ms, tone_ms
 from tests.support.runtime import Client, Event, Noted, engines_of, serving
@@ -149,6 +151,20 @@ def test_a_draft_that_speech_goes_on_after_is_thrown_away_and_leaves_no_engine_a
     assert sum(isinstance(order, SeekDraft) for order in orders) == sum(isinstance(order, EndDraft) for order in orders)
     assert drafts[0] not in str(client.events)
     assert (llm.running, tts.running, llm.stopped) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("stage", ["llm", "tts"])
+def test_a_draft_that_fails_is_forgotten_and_the_turn_is_answered_all_the_same(stage: str) -> None:
+    llm, tts = ScriptedLlm(), ScriptedTts()
+    if stage == "llm":
+        llm = ScriptedLlm([[EngineError(EngineErrorKind.FAILED, "no")]])
+    else:
+        tts = ScriptedTts(trouble=lambda call, _: [EngineError(EngineErrorKind.FAILED, "no")] if call == 0 else [])
+    client = _heard(SPEECH["a turn"], SERVER_VAD, _engines(llm=llm, tts=tts), RuntimeSettings())
+    (done,) = client.of_type("response.done")
+    assert done["response"]["status"] == "completed"
+    assert client.of_type(AUDIO)
+    assert not client.of_type("error")
 
 
 def test_a_session_that_ends_while_it_drafts_leaves_nothing_behind() -> None:
