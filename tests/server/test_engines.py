@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from antiphon.core.limits import Limits
+from antiphon.engines.llm_openai import OpenAiLlm, OpenAiLlmOptions
 from antiphon.engines.registry import EngineKind
 from antiphon.engines.resilient import Patience, Resilience
 from antiphon.runtime.settings import RuntimeSettings
@@ -157,3 +158,11 @@ def _numbers(model: type[BaseModel]) -> list[tuple[str, Any]]:
         for name, field in model.model_fields.items()
         if isinstance(field.default, int | float) and not isinstance(field.default, bool)
     ]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "here"),
+    [("http://127.0.0.1:11434/v1", True), ("http://localhost/v1", True), ("http://gpu-1/v1", False)],
+)
+def test_a_model_computes_here_only_where_its_address_is_this_machine(base_url: str, here: bool) -> None:
+    assert OpenAiLlm(OpenAiLlmOptions(base_url=base_url)).info.computes_here is here

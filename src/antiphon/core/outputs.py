@@ -105,7 +105,7 @@ class JudgeTurn:
 
 @dataclass(frozen=True, slots=True)
 class SeekDraft:
-    """Answered by ``DraftGranted`` where the machine has room for a draft now; else by nothing."""
+    """Answered by ``DraftGranted`` as soon as the machine has room for a draft, which may be never."""
 
     item_id: str
 
