@@ -26,8 +26,9 @@ SEMANTIC_VAD = {"type": "semantic_vad"}
 AUDIO = "response.output_audio.delta"
 
 
-def _detecting(detection: Mapping[str, Any]) -> dict[str, Any]:
-    return {"audio": {"input": {"turn_detection": detection, "transcription": {"model": "whisper-1"}}}}
+def _detecting(detection: Mapping[str, Any], *, transcribes: bool = True) -> dict[str, Any]:
+    transcription = {"model": "whisper-1"} if transcribes else None
+    return {"audio": {"input": {"turn_detection": detection, "transcription": transcription}}}
 
 
 def _engines(delay_s: float = 0.0, **engines: Any) -> Engines:
@@ -59,14 +60,16 @@ class Timed(Client):
         return (at[1] - at[0]) * 1000
 
 
-def _heard(pcm: bytes, detection: Mapping[str, Any], engines: Engines, settings: RuntimeSettings) -> Timed:
+def _heard(
+    pcm: bytes, detection: Mapping[str, Any], engines: Engines, settings: RuntimeSettings, *, transcribes: bool = True
+) -> Timed:
     """What a client is told of its audio, sent at the pace of speech."""
     client = Timed()
 
     async def main() -> None:
         async with serving(engines, settings) as server:
             await server.connect(client)
-            client.update(**_detecting(detection))
+            client.update(**_detecting(detection, transcribes=transcribes))
             await client.speak(pcm)
             await asyncio.sleep(20)
             client.hang_up()
@@ -220,9 +223,12 @@ def test_no_more_sessions_are_drafted_for_than_there_are_places(sessions: int, d
     run_virtual(main())
 
 
-def test_the_model_reads_ahead_while_the_user_speaks() -> None:
+@pytest.mark.parametrize("transcribes", [True, False])
+def test_the_model_reads_ahead_while_the_user_speaks(transcribes: bool) -> None:
+    """Also where the client does not want to see the words."""
     llm, stt = ScriptedLlm(), ScriptedStt(["one two three four five six"])
-    _heard(tone_ms(2500) + silence_ms(1000), SERVER_VAD, _engines(stt=stt, llm=llm), RuntimeSettings())
+    pcm, engines = tone_ms(2500) + silence_ms(1000), _engines(stt=stt, llm=llm)
+    _heard(pcm, SERVER_VAD, engines, RuntimeSettings(), transcribes=transcribes)
     read = [_last_words(request) for request in llm.prefills]
     assert read[-1] == "one two three four five six"
     assert len([text for text in read if read[-1].startswith(text)]) >= 4

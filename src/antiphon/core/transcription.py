@@ -92,7 +92,7 @@ def options_for(wanted: Wanted) -> SttOptions:
     """What the recogniser is told: the client's language and hints, where it gave any."""
     config = wanted.config
     if config is None:
-        return SttOptions()
+        return SttOptions(partials=wanted.partials)
     languages = tuple(dict.fromkeys(config.languages or ()))[:_LANGUAGES]
     language = config.language or (languages[0] if len(languages) == 1 else None)
     hints = [config.prompt or "", *(config.keywords or [])]
