@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from antiphon.audio.pcm import samples_to_pcm
 from antiphon.engines.base import Samples
@@ -207,6 +208,7 @@ def test_a_mark_goes_before_partials() -> None:
     def test() -> None:
         bench = Bench(partials=True)
         bench.hear(loud(1))
+        bench.hear(loud(0.1))
         assert [job.partial for _, job, _ in bench.decodes] == [True]
         bench.mark()
         _, partial, running = bench.decodes[0]
@@ -218,6 +220,54 @@ def test_a_mark_goes_before_partials() -> None:
         bench.answer("Hello.")
         bench.hear(loud(1))
         assert [job.partial for _, job, _ in bench.decodes] == [True, False, True]
+
+    run(test)
+
+
+@pytest.mark.parametrize("after", [b"", PAUSE[:6400]])
+def test_a_partial_decode_that_heard_all_but_silence_answers_the_mark_and_the_end(after: bytes) -> None:
+    async def test() -> None:
+        bench = Bench(partials=True)
+        bench.hear(loud(1))
+        bench.hear(after)
+        assert bench.mark() == []
+        (said,) = bench.answer("Hello you.")
+        covered_s = 1 + len(after) / 2 / RATE_HZ
+        assert (said.text, said.hypothesis, said.audio_s, said.thorough) == ("", "Hello you.", covered_s, True)
+        bench.hear(PAUSE)
+        assert (await bench.final()).text == "Hello you."
+        assert (bench.lengths_s, bench.urgent) == ([1.0], 1)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "decoded",
+    [Decoded("Hello.", logprob=-0.9), Decoded("Hello.", capped=True), Decoded("")],
+    ids=["improbable", "cut short", "nothing"],
+)
+def test_a_partial_decode_that_is_doubtful_is_followed_by_a_thorough_one(decoded: Decoded) -> None:
+    def test() -> None:
+        bench = Bench(partials=True)
+        bench.hear(loud(1))
+        bench.mark()
+        bench.decodes[0][2].set_result(decoded)
+        assert not any(said.thorough for said in bench.news())
+        assert [job.partial for _, job, _ in bench.decodes] == [True, False]
+        (said,) = bench.answer("Hello you.")
+        assert (said.hypothesis, said.thorough) == ("Hello you.", True)
+
+    run(test)
+
+
+def test_a_partial_decode_that_others_stop_is_followed_by_a_thorough_one() -> None:
+    def test() -> None:
+        bench = Bench(partials=True)
+        bench.hear(loud(1))
+        bench.mark()
+        bench.utterance.stop_partial()
+        assert bench.news() == []
+        assert [said.thorough for said in bench.answer("Hello.")] == [True]
 
     run(test)
 

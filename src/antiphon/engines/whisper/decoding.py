@@ -19,6 +19,7 @@ __all__ = [
     "decode_partial",
     "decode_speech",
     "first_attempt",
+    "is_certain",
 ]
 
 WindowChoice = Literal["fast", "full"]
@@ -104,6 +105,11 @@ def decode_partial(duration_s: float, decode: _Decode, *, window: WindowChoice, 
     result = decode(first_attempt(duration_s, window=window, hinted=hinted))
     misled = hinted and result.no_speech > _HINTS_MISLED
     return NOTHING if misled or result.capped or _is_no_speech(result) else result
+
+
+def is_certain(partial: Decoded) -> bool:
+    """Whether a partial transcript is what ``decode_speech`` would have found: it would not have looked again."""
+    return bool(partial.text) and not _is_doubtful(partial)
 
 
 def first_attempt(duration_s: float, *, window: WindowChoice, hinted: bool) -> Attempt:

@@ -9,7 +9,7 @@ from antiphon.audio.logmel import SAMPLE_RATE_HZ
 from antiphon.audio.pcm import BYTES_PER_SAMPLE, pcm_to_samples
 from antiphon.engines.base import Samples
 from antiphon.engines.errors import EngineError
-from antiphon.engines.loudness import ends_quietly, is_silent
+from antiphon.engines.loudness import ends_quietly, goes_on_quietly, is_silent
 from antiphon.engines.whisper.decoding import Decoded, WindowChoice
 from antiphon.engines.whisper.languages import UNSPACED, Route
 from antiphon.engines.whisper.partials import StablePrefix
@@ -41,7 +41,7 @@ class Hypothesis:
 
     stable: str
     """What will not change, of the whole utterance."""
-    text: str
+    decoded: Decoded
     """All of it, of this piece alone."""
     audio_s: float
     """The audio that was decoded reaches so far, from the beginning of the utterance."""
@@ -113,6 +113,8 @@ class Partials:
         self._abandoned = job.abandoned
         self._started_s = 0.0
         self._audio_s = 0.0
+        self._samples = 0
+        """Of the current piece, in the newest decode."""
 
     @property
     def stable(self) -> str:
@@ -125,6 +127,10 @@ class Partials:
         if self.running is None and self._is_due(heard):
             self._begin(heard)
         return found
+
+    def decodes_all(self, heard: Heard) -> bool:
+        """Whether the decode that runs heard all but silence of the current piece."""
+        return self.running is not None and goes_on_quietly(heard.samples(), self._samples)
 
     def agree(self, decoded: Decoded) -> None:
         """Another decode of the current piece is there."""
@@ -152,11 +158,11 @@ class Partials:
         took_s = self._clock() - self._started_s
         self._next_s = max(self._next_s, heard.total_s + _REST * took_s)
         try:
-            text = running.result().text
+            decoded = running.result()
         except EngineError:  # the worker has logged it, and the final decode will tell
             return None
-        stable = self._prefix.update(text)
-        return Hypothesis(stable, text, self._audio_s) if text else None
+        stable = self._prefix.update(decoded.text)
+        return Hypothesis(stable, decoded, self._audio_s) if decoded.text else None
 
     def _is_due(self, heard: Heard) -> bool:
         if heard.total_s < self._next_s or self._clock() - self._began_s < _LIVE * heard.total_s or not self._idle():
@@ -173,4 +179,6 @@ class Partials:
         self._started_s = self._clock()
         self._next_s = heard.total_s + self._interval_s
         self._audio_s = heard.total_s
-        self.running = self._start(heard.samples(), partial)
+        samples = heard.samples()
+        self._samples = len(samples)
+        self.running = self._start(samples, partial)

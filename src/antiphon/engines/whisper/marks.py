@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from antiphon.audio.logmel import SAMPLE_RATE_HZ
 from antiphon.engines.base import Samples
 from antiphon.engines.errors import EngineError
 from antiphon.engines.loudness import goes_on_quietly
@@ -52,6 +53,14 @@ class Thorough:
             return
         self._abandoned = job.abandoned
         self._piece, self._samples, self.audio_s = heard.cuts, len(samples), heard.total_s
+        self._asked = True
+
+    def know(self, decoded: Decoded, heard: Heard, audio_s: float) -> None:
+        """What a decode would find is known, of all that is not silence in the current piece."""
+        self.stop()
+        self._decoding = asyncio.get_running_loop().create_future()
+        self._decoding.set_result(decoded)
+        self._piece, self._samples, self.audio_s = heard.cuts, round((audio_s - heard.cut_s) * SAMPLE_RATE_HZ), audio_s
         self._asked = True
 
     def collect(self) -> Decoded | None:

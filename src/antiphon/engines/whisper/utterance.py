@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 from antiphon.engines.base import Samples
-from antiphon.engines.whisper.decoding import Decoded
+from antiphon.engines.whisper.decoding import Decoded, is_certain
 from antiphon.engines.whisper.languages import join_texts
-from antiphon.engines.whisper.live import Heard, Job, Partials
+from antiphon.engines.whisper.live import Heard, Hypothesis, Job, Partials
 from antiphon.engines.whisper.marks import Thorough
 from antiphon.vocabulary.speech import Transcript
 
@@ -32,6 +32,9 @@ class Utterance:
         self._heard = Heard(longest_samples=longest_samples)
         self._partials = partials
         self._thorough = Thorough(job, start=decode)
+        self._takes_partial = False
+        """A mark waits for the partial decode that runs."""
+        self._marked_at_s = 0.0
         self._done: list[Decoded] = []
         self._settled = ""
 
@@ -48,25 +51,50 @@ class Utterance:
         self._heard.add(chunk)
 
     def mark(self) -> None:
-        self._before()
-        self._thorough.mark(self._heard)
+        """Somebody wants to know now. A partial decode that heard all but silence is as good as a thorough one."""
+        self._marked_at_s = self._heard.total_s
+        self._takes_partial = bool(self._partials and self._partials.decodes_all(self._heard))
+        if not self._takes_partial:
+            self._decode_thoroughly()
 
     def news(self) -> Iterator[Transcript]:
         """To be called after every chunk and decode: what there is to be told."""
         if self._partials and self._settled != self._partials.stable:
             self._settled = self._partials.stable
             yield Transcript(self._settled, is_final=False, hypothesis=self._settled, audio_s=self._heard.cut_s)
+        found = None
+        if self._partials and self._thorough.running is None:
+            found = self._partials.poll(self._heard)
+            self._take(found)
         decoded = self._thorough.collect()
         if decoded is not None:
-            if self._partials:
+            if self._partials and not found:
                 self._partials.agree(decoded)
             yield self._told(decoded, self._thorough.audio_s, thorough=True)
-        if self._partials and self._thorough.running is None and (found := self._partials.poll(self._heard)):
-            yield self._told(Decoded(found.text, language=self._language()), found.audio_s)
+        elif found:
+            yield self._told(found.decoded, found.audio_s)
+
+    def _take(self, partial: Hypothesis | None) -> None:
+        """The partial decode that a mark waited for may have ended: it is the answer, or there has to be another."""
+        if not self._takes_partial or (partial is None and self._decodes_partially):
+            return
+        self._takes_partial = False
+        if partial is not None and is_certain(partial.decoded):
+            self._thorough.know(partial.decoded, self._heard, self._marked_at_s)
+        else:
+            self._decode_thoroughly()
+
+    def _decode_thoroughly(self) -> None:
+        self._before()
+        self._thorough.mark(self._heard)
+
+    @property
+    def _decodes_partially(self) -> bool:
+        return self._partials is not None and self._partials.running is not None
 
     async def settle(self) -> None:
         """``is_long`` holds: finish the piece up to a pause."""
-        asked = self._thorough.running is not None
+        asked = self._takes_partial or self._thorough.running is not None
         self._abandon_decodes()
         self._done.append(await self._finished(self._heard.cut()))
         if self._partials:
@@ -118,9 +146,6 @@ class Utterance:
             audio_s=audio_s,
             thorough=thorough,
         )
-
-    def _language(self) -> str | None:
-        return _language(self._done)
 
 
 def _text(pieces: Sequence[Decoded]) -> str:
