@@ -21,6 +21,7 @@ class Wire:
         self.open.set()
         self.gone = False
         self.sent: list[bytes] = []
+        self.at_once: list[list[int]] = []
 
     async def receive(self) -> str:
         raise NotImplementedError
@@ -31,6 +32,7 @@ class Wire:
             raise TransportClosedError(clean=False)
         await asyncio.sleep(sum(map(len, frames)) / self.bytes_per_s)
         self.sent += frames
+        self.at_once.append([len(frame) for frame in frames])
 
     async def close(self, code: int, reason: str) -> None:
         raise NotImplementedError
@@ -51,6 +53,21 @@ def test_events_leave_in_order_and_an_ended_outbox_sends_all_it_has() -> None:
             outbox.end()
             await running
         assert wire.sent == frames
+
+    run_virtual(main())
+
+
+def test_small_events_that_wait_leave_together_and_large_ones_alone() -> None:
+    async def main() -> None:
+        wire = Wire()
+        outbox = Outbox(wire, 1_000_000)
+        sizes = [300, 16_000, 84, 1, 20_000, 5]
+        for size in sizes:
+            outbox.put(bytes(size))
+        outbox.end()
+        await outbox.run()
+        assert [len(frame) for frame in wire.sent] == sizes
+        assert wire.at_once == [[300, 16_000, 84], [1], [20_000], [5]]
 
     run_virtual(main())
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -15,11 +14,8 @@ from websockets.frames import Frame, Opcode
 from antiphon.server import uvicorn_protocols
 from antiphon.server.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 from antiphon.testing.clock import run_virtual
+from tests.support.asgi import UPGRADE, App, RecordingTransport, connected, leave, listening, text_frame
 
-UPGRADE = (
-    b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-)
 PLAIN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 LONG = b"a" * 9_000
 
@@ -109,84 +105,9 @@ def test_headers_of_a_usual_size_pass(run_server: Any) -> None:
     run_server(scenario)
 
 
-def _text(data: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
-    return bytes(Frame(opcode, data, fin).serialize(mask=True))
-
-
-class RecordingTransport(asyncio.Transport):
-    """Keeps what is written and what was asked of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.reading = True
-        self.resumed = asyncio.Event()
-        self.closed = False
-        self.aborted = False
-
-    def write(self, data: Any) -> None:
-        self.written += bytes(data)
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-        self.resumed.set()
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.closed = self.aborted = True
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        pass
-
-
-class _App:
-    """Accepts when told, then does nothing but what a test does through ``receive`` and ``send``."""
-
-    def __init__(self) -> None:
-        self.started = asyncio.Event()
-        self.over = asyncio.Event()
-
-    async def __call__(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        self.receive = receive
-        self.send = send
-        self.started.set()
-        await self.over.wait()
-
-
-async def _connected() -> tuple[WebSocketProtocol, RecordingTransport, _App]:
-    app = _App()
-    config = uvicorn.Config(app, http=HttpProtocol, ws=WebSocketProtocol, log_config=None, ws_max_size=1 << 20)
-    config.load()
-    protocol = WebSocketProtocol(config, ServerState(), {})
-    transport = RecordingTransport()
-    protocol.connection_made(transport)
-    protocol.data_received(UPGRADE + b"\r\n")
-    await app.started.wait()
-    return protocol, transport, app
-
-
-async def _leave(protocol: WebSocketProtocol, app: _App) -> None:
-    protocol.connection_lost(ConnectionResetError())
-    app.over.set()
-    tasks = list(protocol.tasks)
-    for task in tasks:
-        await task
-
-
 def test_nothing_is_read_before_the_application_asks() -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _connected()
+        protocol, transport, app = await connected()
         assert not transport.reading
         assert (await app.receive())["type"] == "websocket.connect"
         assert not transport.reading
@@ -195,28 +116,9 @@ def test_nothing_is_read_before_the_application_asks() -> None:
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(app.receive())
             await transport.resumed.wait()
-            protocol.data_received(_text(b"one"))
+            protocol.data_received(text_frame(b"one"))
             assert (await first)["text"] == "one"
-        await _leave(protocol, app)
-
-    run_virtual(scenario())
-
-
-def test_reading_stops_after_each_message_until_it_is_taken() -> None:
-    async def scenario() -> None:
-        protocol, transport, app = await _connected()
-        await app.receive()
-        await app.send({"type": "websocket.accept"})
-        async with asyncio.TaskGroup() as tasks:
-            first = tasks.create_task(app.receive())
-            await transport.resumed.wait()
-            protocol.data_received(_text(b"one") + _text(b"two"))
-            assert not transport.reading
-            await first
-        assert not transport.reading
-        assert (await app.receive())["text"] == "two"
-        assert transport.reading
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
@@ -224,16 +126,16 @@ def test_reading_stops_after_each_message_until_it_is_taken() -> None:
 @pytest.mark.parametrize("content", [b"", b"a"])
 def test_a_message_of_endless_fragments_is_refused(content: bytes) -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _connected()
+        protocol, transport, app = await connected()
         await app.receive()
         await app.send({"type": "websocket.accept"})
-        protocol.data_received(_text(content, fin=False))
+        protocol.data_received(text_frame(content, fin=False))
         for _ in range(uvicorn_protocols.FRAGMENTS_MAX):
-            protocol.data_received(_text(content, Opcode.CONT, fin=False))
+            protocol.data_received(text_frame(content, Opcode.CONT, fin=False))
         message = await app.receive()
         assert (message["type"], message["code"]) == ("websocket.disconnect", 1009)
         await _assert_refused(protocol, transport, b"\x03\xf1too many fragments")
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
@@ -244,7 +146,7 @@ async def _assert_refused(protocol: WebSocketProtocol, transport: RecordingTrans
     assert transport.reading
     assert not transport.closed
     for _ in range(3):
-        protocol.data_received(_text(b"too late"))
+        protocol.data_received(text_frame(b"too late"))
         await asyncio.sleep(uvicorn_protocols.QUIET_S - 0.1)
     assert protocol.queue.empty()
     assert not transport.closed
@@ -254,13 +156,13 @@ async def _assert_refused(protocol: WebSocketProtocol, transport: RecordingTrans
 
 def test_a_peer_that_breaks_the_rules_and_is_never_quiet_is_cut_off() -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _listening()
-        protocol.data_received(_text(b"", Opcode.CONT))
+        protocol, transport, app = await listening()
+        protocol.data_received(text_frame(b"", Opcode.CONT))
         for _ in range(60):
             protocol.data_received(b"more")
             await asyncio.sleep(0.1)
         assert transport.aborted
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
@@ -268,13 +170,13 @@ def test_a_peer_that_breaks_the_rules_and_is_never_quiet_is_cut_off() -> None:
 @pytest.mark.parametrize(
     ("data", "close"),
     [
-        (_text(b"\xff\xfe"), b"\x03\xefnot UTF-8"),
-        (_text(b"\xe2", fin=False) + _text(b"\x82", Opcode.CONT), b"\x03\xefnot UTF-8"),
-        (_text(b"a" * (1 << 20)) + _text(b"a" * ((1 << 20) + 1)), b"exceeds limit of 1048576 bytes"),
+        (text_frame(b"\xff\xfe"), b"\x03\xefnot UTF-8"),
+        (text_frame(b"\xe2", fin=False) + text_frame(b"\x82", Opcode.CONT), b"\x03\xefnot UTF-8"),
+        (text_frame(b"a" * (1 << 20)) + text_frame(b"a" * ((1 << 20) + 1)), b"exceeds limit of 1048576 bytes"),
         (b"\x81\x02{}", b"\x03\xeaincorrect masking"),
         (b"\xc1\x80\x00\x00\x00\x00", b"\x03\xeareserved bits must be 0"),
-        (_text(b"", Opcode.CONT), b"\x03\xeaunexpected continuation frame"),
-        (_text(b"\x03", Opcode.CLOSE), b"\x03\xeaclose frame too short"),
+        (text_frame(b"", Opcode.CONT), b"\x03\xeaunexpected continuation frame"),
+        (text_frame(b"\x03", Opcode.CLOSE), b"\x03\xeaclose frame too short"),
     ],
     ids=["bytes", "split bytes", "size", "mask", "reserved bits", "continuation", "close"],
 )
@@ -282,106 +184,65 @@ def test_frames_that_break_the_rules_are_answered_with_a_reason_and_no_log_line(
     data: bytes, close: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _listening()
+        protocol, transport, app = await listening()
         for start in range(0, len(data), 100_000):
             protocol.data_received(data[start : start + 100_000])
         while (message := await app.receive())["type"] == "websocket.receive":
             pass
         assert message["type"] == "websocket.disconnect"
         await _assert_refused(protocol, transport, close)
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
     assert not caplog.records
 
 
-async def _listening() -> tuple[WebSocketProtocol, RecordingTransport, _App]:
-    """Connected, and one message taken: it was the first to be read."""
-    protocol, transport, app = await _connected()
-    await app.receive()
-    await app.send({"type": "websocket.accept"})
-    async with asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(app.receive())
-        await transport.resumed.wait()
-        protocol.data_received(_text(b"first"))
-        assert (await first)["text"] == "first"
-    return protocol, transport, app
-
-
-def test_many_messages_of_one_read_are_parsed_slice_by_slice_and_none_is_lost() -> None:
-    async def scenario() -> None:
-        protocol, transport, app = await _listening()
-        texts = [f"message {number}" for number in range(5_000)]
-        protocol.data_received(b"".join(_text(text.encode()) for text in texts))
-        assert 0 < protocol.queue.qsize() < uvicorn_protocols.SLICE_BYTES // 10
-        for text in texts:
-            assert not transport.reading
-            assert (await app.receive())["text"] == text
-        assert transport.reading
-        await _leave(protocol, app)
-
-    run_virtual(scenario())
-
-
-def test_a_large_message_may_come_in_any_number_of_reads() -> None:
-    async def scenario() -> None:
-        protocol, _, app = await _listening()
-        data = _text(b"a" * 1_000_000) + _text(b"next")
-        for start in range(0, len(data), 300_000):
-            protocol.data_received(data[start : start + 300_000])
-        assert (await app.receive())["text"] == "a" * 1_000_000
-        assert (await app.receive())["text"] == "next"
-        await _leave(protocol, app)
-
-    run_virtual(scenario())
-
-
 @pytest.mark.parametrize("opcode", [Opcode.PING, Opcode.PONG])
 def test_control_frames_are_paced(opcode: Opcode) -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _listening()
+        protocol, transport, app = await listening()
         transport.resumed.clear()
         started_s = asyncio.get_running_loop().time()
-        protocol.data_received(_text(b"", opcode) * 20_000)
+        protocol.data_received(text_frame(b"", opcode) * 20_000)
         assert not transport.reading
         await transport.resumed.wait()
         took_s = asyncio.get_running_loop().time() - started_s
         assert 1.5 < took_s < 2.5
         assert transport.reading
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
 
 def test_a_few_control_frames_wait_for_nothing() -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _listening()
-        protocol.data_received(_text(b"?", Opcode.PING) * 10)
+        protocol, transport, app = await listening()
+        protocol.data_received(text_frame(b"?", Opcode.PING) * 10)
         assert transport.reading
         assert transport.written.endswith(bytes(Frame(Opcode.PONG, b"?").serialize(mask=False)) * 10)
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
 
 def test_of_the_pings_of_a_client_that_does_not_read_only_the_latest_is_answered() -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _listening()
+        protocol, transport, app = await listening()
         protocol.pause_writing()
         written = len(transport.written)
         for number in range(1_000):
-            protocol.data_received(_text(str(number).encode(), Opcode.PING))
+            protocol.data_received(text_frame(str(number).encode(), Opcode.PING))
         assert len(transport.written) == written
         protocol.resume_writing()
         assert transport.written[written:] == bytes(Frame(Opcode.PONG, b"999").serialize(mask=False))
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
 
 def test_a_close_is_sent_behind_what_a_slow_client_has_not_read_and_then_cuts() -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _connected()
+        protocol, transport, app = await connected()
         await app.receive()
         await app.send({"type": "websocket.accept"})
         protocol.pause_writing()
@@ -390,25 +251,25 @@ def test_a_close_is_sent_behind_what_a_slow_client_has_not_read_and_then_cuts() 
         assert not transport.closed
         await asyncio.sleep(uvicorn_protocols.CLOSE_TIMEOUT_S + 0.1)
         assert transport.aborted
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
 
 def test_a_peer_that_answers_no_ping_is_cut_off() -> None:
     async def scenario() -> None:
-        protocol, transport, app = await _connected()
+        protocol, transport, app = await connected()
         await app.receive()
         await app.send({"type": "websocket.accept"})
         await asyncio.sleep(20.0 + 20.0 + 0.1)
         assert transport.aborted
-        await _leave(protocol, app)
+        await leave(protocol, app)
 
     run_virtual(scenario())
 
 
-def _http() -> tuple[HttpProtocol, RecordingTransport, _App]:
-    app = _App()
+def _http() -> tuple[HttpProtocol, RecordingTransport, App]:
+    app = App()
     config = uvicorn.Config(app, http=HttpProtocol, ws=WebSocketProtocol, log_config=None)
     config.load()
     protocol = HttpProtocol(config, ServerState(), {})
@@ -463,7 +324,7 @@ def test_time_in_which_a_body_is_not_read_is_not_its_senders() -> None:
     run_virtual(scenario())
 
 
-async def _over(protocol: HttpProtocol, app: _App) -> None:
+async def _over(protocol: HttpProtocol, app: App) -> None:
     protocol.connection_lost(None)
     app.over.set()
     for task in list(protocol.tasks):

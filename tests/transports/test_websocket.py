@@ -9,6 +9,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from antiphon.runtime.transport import TransportClosedError
+from antiphon.server.uvicorn_protocols import TEXTS
 from antiphon.transports.websocket import WebSocketTransport
 
 
@@ -28,8 +29,9 @@ class Peer:
             raise self.fails
         self.sent.append(message)
 
-    async def open(self) -> WebSocketTransport:
-        socket = WebSocket({"type": "websocket", "headers": []}, self.receive, self.send)
+    async def open(self, **extensions: object) -> WebSocketTransport:
+        scope = {"type": "websocket", "headers": [], "extensions": extensions}
+        socket = WebSocket(scope, self.receive, self.send)
         await socket.accept()
         return WebSocketTransport(socket)
 
@@ -79,6 +81,16 @@ def test_events_leave_as_one_text_frame_each_in_order() -> None:
         peer = Peer()
         await (await peer.open()).send([b'{"a":1}', '{"b":"caf\u00e9"}'.encode()])
         assert [message.get("text") for message in peer.sent[1:]] == ['{"a":1}', '{"b":"caf\u00e9"}']
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_takes_many_texts_at_once_is_given_them_at_once() -> None:
+    async def scenario() -> None:
+        peer = Peer()
+        frames = [b'{"a":1}', '{"b":"caf\u00e9"}'.encode()]
+        await (await peer.open(**{TEXTS: {}})).send(frames)
+        assert peer.sent[1:] == [{"type": "websocket.send", "texts": frames}]
 
     asyncio.run(scenario())
 

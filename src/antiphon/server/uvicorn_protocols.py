@@ -16,14 +16,19 @@ What uvicorn 0.54 leaves open, and these classes close:
 - A message that breaks the rules is answered with a close frame and the connection cut, so that a peer that is still
   sending never reads the reason. Here what it sends is discarded until it is quiet, for ``close_timeout`` at most.
 - Frames are read, joined and decoded while the application is still looking at the handshake. Here nothing is read
-  before the application asks for its first message, and reading stops again after each message until it is taken
-  (uvicorn's ``ws_max_queue`` is not used by this implementation: its queue is one socket read long).
+  before the application asks for its first message, and nothing is parsed, and soon nothing read, before it has taken
+  the last one (uvicorn's ``ws_max_queue`` is not used by this implementation: its queue is one socket read long).
 - A message may consist of any number of empty fragments. Here their number is bounded.
 - All of one read is parsed at once: 256 KiB hold 40,000 empty frames. Here a slice is parsed at a time, and frames that
   are no messages (pings, pongs, fragments) are paced.
 - Every ping is answered, whether or not its sender reads the answers. Here only the latest one waits to be answered.
 - Closing waits until a slow peer has read everything sent before. Here the close frame is queued behind that data, and
   the connection is cut ``close_timeout`` seconds later.
+
+And what it does more often than is needed: it stops and starts reading for every message, sends a machine of generators
+through every frame, and writes each event by itself. Here reading stops only where more comes than is taken; a whole
+text frame that comes alone, as audio does, is taken as it is; and an application may give several texts to one
+``websocket.send``, in ``texts`` (encoded), where the scope's extensions have ``TEXTS``: they leave in one write.
 """
 
 import asyncio
@@ -32,20 +37,30 @@ import functools
 import re
 import secrets
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import h11
 import msgspec
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
+from websockets.protocol import State
 
-__all__ = ["HEADERS_MAX_BYTES", "REQUEST_TIMEOUT_S", "HttpProtocol", "WebSocketProtocol", "connections_max"]
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no compiled wheel for this platform
+    from websockets.utils import apply_mask
 
+__all__ = ["HEADERS_MAX_BYTES", "REQUEST_TIMEOUT_S", "TEXTS", "HttpProtocol", "WebSocketProtocol", "connections_max"]
+
+TEXTS = "antiphon.texts"
+"""The extension of ASGI by which several texts are sent at once."""
 HEADERS_MAX_BYTES = 32 * 1024
 """Request line and all headers together (node: 16 KiB, h11: 64 KiB)."""
 HEADER_MAX_BYTES = 8 * 1024 - 256
@@ -63,6 +78,11 @@ SLICE_BYTES = 8 * 1024
 IDLE_FRAMES_MAX = 64
 """Frames of one slice that are no messages before they are paced."""
 IDLE_FRAMES_PER_S = 10_000.0
+
+_WHOLE_TEXT = 0x81
+"""The first byte of a text frame that is a whole message."""
+_MASKED = 0x80
+_MASK_BYTES = 4
 
 _HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 """h11 takes other control characters too; websockets' own parser does not."""
@@ -255,9 +275,36 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._refused:
             self._close_when_quiet()
             return
+        if not self._unparsed and not self._must_wait and (text := self._whole_text(data)) is not None:
+            self._deliver({"type": "websocket.receive", "text": text})
+            return
         self._unparsed += data
-        if self._parsing is None and not self._must_wait:
+        if self._must_wait:
+            self._go_on()
+        elif self._parsing is None:
             self._parse()
+
+    def _whole_text(self, data: bytes) -> str | None:
+        """The text, if this is one ordinary frame and nothing is under way that it could be a part of."""
+        if not _MASK_BYTES < len(data) <= SLICE_BYTES or data[0] != _WHOLE_TEXT:
+            return None
+        conn = self.conn
+        if conn.state is not State.OPEN or conn.reader.buffer or conn.cur_size is not None or self.close_sent:
+            return None
+        size, start = data[1] ^ _MASKED, 2
+        if size == 126:
+            size, start = int.from_bytes(data[2:4]), 4
+        if (size >= 126 and start == 2) or start + _MASK_BYTES + size != len(data):
+            return None
+        try:
+            return str(apply_mask(data[start + _MASK_BYTES :], data[start : start + _MASK_BYTES]), "utf-8")
+        except UnicodeDecodeError:
+            return None
+
+    def _deliver(self, message: ASGIReceiveEvent) -> None:
+        """A message for the application; none is parsed after it before it is taken."""
+        self.queue.put_nowait(message)
+        self.read_paused = True
 
     @property
     def _must_wait(self) -> bool:
@@ -277,9 +324,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _go_on(self) -> None:
         """Parse what is left, soon; or read on."""
-        if self._refused or self._must_wait or self._parsing is not None:
+        if self._refused or self._parsing is not None:
             return
         if self.transport.is_closing():  # over TLS, a transport that is gone can be neither paused nor resumed
+            return
+        if self._must_wait:
+            if self._unparsed:
+                self.transport.pause_reading()
             return
         surplus = self._idle_frames - IDLE_FRAMES_MAX
         if self._unparsed or surplus > 0:
@@ -307,6 +358,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         self.transport.pause_reading()
+        if self.handshake_initiated and not self.handshake_complete:
+            self.scope["extensions"][TEXTS] = {}
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= FRAGMENTS_MAX:
@@ -317,12 +370,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        self.frames = [b"".join(self.frames)]
-        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames[0]):
-            self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
-            self.handle_parser_exception()
-            return
-        super().send_receive_event_to_app()
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.curr_msg_data_type == "bytes":
+            message: ASGIReceiveEvent = {"type": "websocket.receive", "bytes": data}
+        else:
+            try:
+                message = {"type": "websocket.receive", "text": str(data, "utf-8")}
+            except UnicodeDecodeError:
+                self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
+                self.handle_parser_exception()
+                return
+        if not self.close_sent:
+            self._deliver(message)
 
     def handle_parser_exception(self) -> None:
         close = self.conn.close_sent
@@ -344,11 +404,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def receive(self) -> ASGIReceiveEvent:
         if self.handshake_complete:
             self._listen()
-        message = await super().receive()
+        message = await self.queue.get()
+        if self.queue.empty():
+            self.read_paused = False
         self._go_on()
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
+        if (texts := message.get("texts")) is not None:
+            await self._send_texts(cast("Sequence[bytes]", texts))
+            return
         is_close = message["type"] == "websocket.close" and self.handshake_complete
         if is_close:
             # The close frame goes behind what a slow peer has not read yet, rather than waiting for it here.
@@ -362,6 +427,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if self.close_timer is not None:
                 self.close_timer.cancel()
                 self.close_timer = self.loop.call_later(self.close_timeout, self._cut)
+
+    async def _send_texts(self, texts: Sequence[bytes]) -> None:
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            raise ClientDisconnected
+        parts: list[bytes] = []
+        for text in texts:
+            parts += (_text_head(len(text)), text)
+        self.transport.write(b"".join(parts))
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
@@ -383,9 +457,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._go_on()
 
 
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _text_head(size: int) -> bytes:
+    """Of an unmasked text frame."""
+    if size < 126:
+        return bytes((_WHOLE_TEXT, size))
+    if size < 65_536:
+        return bytes((_WHOLE_TEXT, 126)) + size.to_bytes(2)
+    return bytes((_WHOLE_TEXT, 127)) + size.to_bytes(8)

@@ -10,6 +10,8 @@ __all__ = ["WebSocketTransport"]
 
 _CLEAN_CODES = frozenset({1000, 1001, 1005})
 _LOST = 1006
+_TEXTS = "antiphon.texts"
+"""The ASGI server writes all the encoded texts of one message at once."""
 _REASON_MAX_BYTES = 123
 """RFC 6455 5.5: a control frame holds 125 bytes, two of them the code."""
 
@@ -19,6 +21,7 @@ class WebSocketTransport:
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
+        self._takes_many = _TEXTS in socket.scope.get("extensions", {})
 
     @property
     def media(self) -> None:
@@ -40,11 +43,14 @@ class WebSocketTransport:
         return content
 
     async def send(self, frames: Sequence[bytes]) -> None:
-        for frame in frames:
-            try:
+        try:
+            if self._takes_many:
+                await self._socket.send({"type": "websocket.send", "texts": frames})
+                return
+            for frame in frames:
                 await self._socket.send({"type": "websocket.send", "text": str(frame, "utf-8")})
-            except (WebSocketDisconnect, RuntimeError) as error:
-                raise TransportClosedError(clean=False, code=_LOST) from error
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise TransportClosedError(clean=False, code=_LOST) from error
 
     async def close(self, code: int, reason: str) -> None:
         cut = reason.encode()[:_REASON_MAX_BYTES].decode("utf-8", "ignore")
