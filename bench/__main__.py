@@ -9,6 +9,7 @@ from bench import measures
 from bench.core import core
 from bench.density import density
 from bench.hour import hour
+from bench.path import path
 from bench.tools import tools
 
 _HEADS = {
@@ -20,10 +21,12 @@ _HEADS = {
         "% of the core each",
         "all",
         "behind, ms: median, 99 %, worst",
+        "waited for the core, %",
         "answers",
         "MB each",
     ),
     "chunks": ("chunk", "silent session, % of a core", "talking", "talking, engines excluded"),
+    "path": ("step of the audio path", "µs of CPU", "% of a core for a session"),
     "core": ("in the core, µs of CPU: median", "handle", "encoding what comes out", "ratio"),
     "memory": ("memory", "PSS"),
     "hour": ("minute", "answers", "memory of the session, MB", "of it audio", "most at any time"),
@@ -56,6 +59,8 @@ def _measure(name: str, given: argparse.Namespace) -> Sequence[Sequence[str]]:
         return density(given.seconds)
     if name == "chunks":
         return measures.chunks(given.sessions, given.seconds)
+    if name == "path":
+        return path()
     if name == "core":
         return core()
     if name == "hour":

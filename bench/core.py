@@ -31,7 +31,7 @@ from antiphon.runtime.ids import new_id
 from antiphon.vocabulary.llm import TokenUsage
 from antiphon.vocabulary.speech import Transcript
 
-__all__ = ["core"]
+__all__ = ["Core", "core"]
 
 _ITEMS = 100
 """Items that the conversation holds while its session is measured."""
@@ -41,7 +41,7 @@ _WINDOW_SAMPLES = 32 * INPUT_HZ // 1000
 _Facts = Iterator[list[Input]]
 
 
-class _Core:
+class Core:
     """A session with a conversation, and the facts that are told to it unmeasured."""
 
     def __init__(self) -> None:
@@ -91,13 +91,13 @@ def item(item_id: str) -> ClientEventReceived:
 # --- what is measured ----------------------------------------------------------------------------------------------
 
 
-def _silence(core: _Core) -> _Facts:
+def _silence(core: Core) -> _Facts:
     core.update(transcription={"model": "whisper-1"})
     while True:
         yield core.heard(160, 0.02)
 
 
-def _speech(core: _Core) -> _Facts:
+def _speech(core: Core) -> _Facts:
     core.update(transcription={"model": "whisper-1"})
     core.tell(*core.heard(320, 0.95))
     for turns in count():
@@ -106,26 +106,26 @@ def _speech(core: _Core) -> _Facts:
         yield core.heard(160, 0.95)
 
 
-def _texts(core: _Core) -> _Facts:
+def _texts(core: Core) -> _Facts:
     response_id = core.respond()
     while True:
         yield [TextProduced(response_id, "words of it ")]
 
 
-def _speeches(core: _Core) -> _Facts:
+def _speeches(core: Core) -> _Facts:
     response_id = core.respond()
     core.tell(TextProduced(response_id, "Some words that are spoken."))
     while True:
         yield [AudioProduced(response_id, bytes(9_600), 4_800, 0, 27)]
 
 
-def _calls(core: _Core) -> _Facts:
+def _calls(core: Core) -> _Facts:
     response_id = core.respond()
     while True:
         yield [ToolCallProduced(response_id, 0, "look", '{"at": ')]
 
 
-def _partials(core: _Core) -> _Facts:
+def _partials(core: Core) -> _Facts:
     core.update(transcription={"model": "whisper-1"})
     item_id = _started(core.tell(*core.heard(320, 0.95)))
     words = ""
@@ -139,19 +139,19 @@ def _started(outputs: Sequence[Output]) -> str:
     return next(str(one["item_id"]) for one in events if one["type"] == "input_audio_buffer.speech_started")
 
 
-def _update(core: _Core) -> _Facts:
+def _update(core: Core) -> _Facts:
     tool = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
     while True:
         yield [event("session.update", session={"type": "realtime", "instructions": "Be brief.", "tools": [tool]})]
 
 
-def _appends(_: _Core) -> _Facts:
+def _appends(_: Core) -> _Facts:
     audio = base64.b64encode(bytes(_CHUNK_MS * INPUT_HZ // 1000 * 2)).decode()
     while True:
         yield [event("input_audio_buffer.append", audio=audio)]
 
 
-def _commits(core: _Core) -> _Facts:
+def _commits(core: Core) -> _Facts:
     core.update(turn_detection=None)
     while True:
         core.tell(AudioReceived(bytes(48_000)))
@@ -160,30 +160,30 @@ def _commits(core: _Core) -> _Facts:
         core.tell(event("conversation.item.delete", item_id=last))
 
 
-def _clears(core: _Core) -> _Facts:
+def _clears(core: Core) -> _Facts:
     while True:
         core.tell(AudioReceived(bytes(48_000)))
         yield [event("input_audio_buffer.clear")]
 
 
-def _creates(core: _Core) -> _Facts:
+def _creates(core: Core) -> _Facts:
     for number in count():
         yield [item(f"new_{number}")]
         core.tell(event("conversation.item.delete", item_id=f"new_{number}"))
 
 
-def _deletes(core: _Core) -> _Facts:
+def _deletes(core: Core) -> _Facts:
     for number in count():
         core.tell(item(f"new_{number}"))
         yield [event("conversation.item.delete", item_id=f"new_{number}")]
 
 
-def _retrieves(core: _Core) -> _Facts:
+def _retrieves(core: Core) -> _Facts:
     while True:
         yield [event("conversation.item.retrieve", item_id=core.item_ids[50])]
 
 
-def _truncates(core: _Core) -> _Facts:
+def _truncates(core: Core) -> _Facts:
     response_id = core.respond()
     outputs = core.tell(TextProduced(response_id, "Some words that are spoken."))
     core.tell(AudioProduced(response_id, bytes(480_000), 240_000, 0, 27), _end(response_id))
@@ -194,20 +194,20 @@ def _truncates(core: _Core) -> _Facts:
         yield [event("conversation.item.truncate", **fields)]
 
 
-def _responds(core: _Core) -> _Facts:
+def _responds(core: Core) -> _Facts:
     while True:
         facts: list[Input] = [event("response.create", response={"conversation": "none"})]
         yield facts
         core.tell(*[_end(one) for one in list(core.session._responses._out_of_band)])
 
 
-def _cancels(core: _Core) -> _Facts:
+def _cancels(core: Core) -> _Facts:
     while True:
         core.respond()
         yield [event("response.cancel")]
 
 
-def _refused(_: _Core) -> _Facts:
+def _refused(_: Core) -> _Facts:
     while True:
         yield [event("output_audio_buffer.clear", event_id="mine")]
 
@@ -216,7 +216,7 @@ def _end(response_id: str) -> GenerationEnded:
     return GenerationEnded(response_id, "stop", TokenUsage(100, 0, 10))
 
 
-_CASES: Final[dict[str, tuple[Callable[[_Core], _Facts], float]]] = {
+_CASES: Final[dict[str, tuple[Callable[[Core], _Facts], float]]] = {
     "20 ms of silence": (_silence, 8),
     "20 ms of speech, transcribed as it comes": (_speech, 8),
     "partial transcript": (_partials, 1),
@@ -251,9 +251,9 @@ def core() -> Sequence[Sequence[str]]:
     return rows
 
 
-def _measured(case: Callable[[_Core], _Facts]) -> tuple[float, float]:
+def _measured(case: Callable[[Core], _Facts]) -> tuple[float, float]:
     """Microseconds of CPU: in the core, in the encoder."""
-    core = _Core()
+    core = Core()
     rounds = case(core)
     handled, encoded = [], []
     for _ in range(_TIMES):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bench.client import frames
 
-__all__ = ["Member", "crowd", "stream", "wire_frames"]
+__all__ = ["Member", "crowd", "handshake", "stream", "wire_frames"]
 
 _TICK_S = 0.002
 _HANDSHAKE = (
@@ -22,6 +22,10 @@ _HANDSHAKE = (
 )
 _MASKED = 0x80
 _TEXT, _PING, _PONG = 0x81, 0x89, 0x8A
+
+
+def handshake(path: str, host: str) -> bytes:
+    return _HANDSHAKE.format(path=path, host=host).encode()
 
 
 def wire_frames(pcm: bytes, chunk_ms: int) -> list[bytes]:
@@ -46,7 +50,7 @@ class Member(asyncio.Protocol):
     """One session: what came is counted, not kept."""
 
     def __init__(self, path: str, host: str) -> None:
-        self._handshake = _HANDSHAKE.format(path=path, host=host).encode()
+        self._handshake = handshake(path, host)
         self._unread = bytearray()
         self._joined = False
         self._asked_at: float | None = None

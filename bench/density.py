@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,8 @@ class _Seen:
     cpu_share: float
     """Of one core, by all sessions."""
     lags_ms: Sequence[float]
+    waited_share: float
+    """Of the time, in which the server had something to do and the core was busy with others."""
     responses: int
     session_mb: float
 
@@ -81,6 +84,7 @@ def density(seconds: float, only: str = "") -> Sequence[Sequence[str]]:
                     f"{seen.cpu_share / sessions * 100:.2f}",
                     f"{seen.cpu_share * 100:.0f}",
                     f"{lags[len(lags) // 2]:.1f}, {lags[int(len(lags) * 0.99)]:.1f}, {lags[-1]:.1f}",
+                    f"{seen.waited_share * 100:.0f}",
                     str(seen.responses),
                     f"{seen.session_mb:.2f}",
                 )
@@ -104,15 +108,22 @@ async def _run(server: ServerProcess, bare_mb: float, sessions: int, frames: lis
         for member in members:
             member.lags_ms.clear()
         began, before, responses = time.monotonic(), usage(server.pid).cpu_s, _responses(members)
+        waited = _waited_s(server.pid)
         await asyncio.sleep(seconds)
         after, took, responses = usage(server.pid).cpu_s, time.monotonic() - began, _responses(members) - responses
+        waited = _waited_s(server.pid) - waited
         lags = [lag for member in members for lag in (*member.lags_ms, member.unanswered_ms)]
         streaming.cancel()
         session_mb = (usage(server.pid).pss_mb - bare_mb) / sessions
         errors = [error for member in members for error in member.errors]
     if errors:
         raise RuntimeError(errors[0])
-    return _Seen((after - before) / took, lags, responses, session_mb)
+    return _Seen((after - before) / took, lags, waited / took, responses, session_mb)
+
+
+def _waited_s(pid: int) -> float:
+    """How long its main thread was ready to run and did not."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def _responses(members: Sequence[Member]) -> int:
