@@ -42,8 +42,8 @@ def path() -> Sequence[Sequence[str]]:
     steps = [
         ("frame to text (20 ms)", _frames(quiet), 50.0),
         ("text to audio: JSON and base64 (20 ms)", _decoding(quiet), 50.0),
-        ("windows, 24 to 16 kHz, level (20 ms)", _listening(quiet, gated=None), 50.0),
-        ("the same and the gate, closed (20 ms)", _listening(quiet, gated=True), 50.0),
+        ("windows, and the gate, closed (20 ms)", _listening(quiet, says=0.0), 50.0),
+        ("windows, and 24 to 16 kHz where the gate is open (20 ms)", _listening(quiet, says=0.9), 50.0),
         ("detector, sixteen at once (a window of 32 ms)", _detecting(_BATCH), 31.25),
         ("detector, alone (a window of 32 ms)", _detecting(1), 31.25),
         ("core: audio, and what the detector says (a window of 32 ms)", _core_hears(), 31.25),
@@ -161,7 +161,8 @@ def _detector() -> VoiceActivityDetector:
     return detector
 
 
-def _listening(pcm: bytes, *, gated: bool | None) -> float:
+def _listening(pcm: bytes, *, says: float) -> float:
+    """``says``: the detector, of every window that it is asked about."""
     size = 48 * _CHUNK_MS
     chunks = [pcm[start : start + size] for start in range(0, len(pcm), size)]
     listener = Listener(_detector(), lambda _: None, lambda _: None, lambda _: None)
@@ -169,10 +170,8 @@ def _listening(pcm: bytes, *, gated: bool | None) -> float:
     def round_() -> int:
         for chunk in chunks:
             listener.push(chunk)
-            while gated and listener.next_window() is not None:
-                listener.deliver(0.0)
-        if not gated:
-            listener.skip(0)
+            while listener.next_window() is not None:
+                listener.deliver(says)
         return len(chunks)
 
     round_()

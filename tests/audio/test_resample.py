@@ -165,3 +165,17 @@ def test_a_recording_converted_at_once_is_the_stream_s_in_all_that_is_heard(
 
 def test_no_recording_is_no_recording() -> None:
     assert resample_recording(b"", 8000, 24000) == b""
+
+
+@pytest.mark.parametrize(("to_hz", "block_samples"), [(16_000, 768), (8_000, 768), (48_000, 480), (24_000, 480)])
+def test_a_stream_may_be_taken_up_after_a_block_without_what_came_before(to_hz: int, block_samples: int) -> None:
+    pcm = np.random.default_rng(2).integers(-20_000, 20_000, 12 * block_samples, "<i2").tobytes()
+    whole, later = Resampler(24_000, to_hz), Resampler(24_000, to_hz)
+    assert not block_samples % whole.block_samples
+    first = (block_samples + whole.lag_samples) * 2
+    whole.push(pcm[:first])
+    blocks = [pcm[start : start + 2 * block_samples] for start in range(first, len(pcm), 2 * block_samples)]
+    converted = [whole.push(block) for block in blocks]
+    later.resume(blocks[4])
+    assert [later.push(block) for block in blocks[5:]] == converted[5:]
+    assert later.flush() == whole.flush()

