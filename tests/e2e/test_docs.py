@@ -40,6 +40,8 @@ RUN_BY_CI = {
     "make serve",
     "make bench",
     "make bench-rtc",
+    "make bench-turns",
+    "make bench-voice",
     "make test-browsers",
 }
 """``make test`` runs lint, types and the clients; ``make serve`` and the benchmark have tests of their own."""

@@ -19,7 +19,9 @@ def test_the_maximum_ends_every_turn(eagerness: Eagerness, maximum_ms: int) -> N
     ("eagerness", "probability", "ends_at_ms"),
     [
         ("medium", 0.99, 200),
-        ("medium", 0.5, 200),
+        ("medium", 0.98, 200),
+        ("medium", 0.97, 600),
+        ("medium", 0.5, 600),
         ("medium", 0.49, 700),
         ("medium", 0.3, 700),
         ("medium", 0.29, 1200),
@@ -48,7 +50,7 @@ def test_the_less_complete_a_thought_the_longer_the_wait(
 
 @pytest.mark.parametrize(
     ("eagerness", "probability", "ends_at_ms"),
-    [("medium", 0.9, 600), ("medium", 0.4, 1100), ("high", 0.9, 300), ("low", 0.9, 1200), ("medium", 0.04, 2400)],
+    [("medium", 0.99, 600), ("medium", 0.4, 1100), ("high", 0.99, 300), ("low", 0.99, 1200), ("medium", 0.04, 2400)],
 )
 def test_a_text_that_breaks_off_only_adds_time(eagerness: Eagerness, probability: float, ends_at_ms: int) -> None:
     assert turn_is_over(ends_at_ms, probability=probability, eagerness=eagerness, text_incomplete=True)
