@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from antiphon.core.inputs import (
+    INPUT_HZ,
     AudioBudgetChanged,
     ControlAttached,
     ControlDetached,
@@ -85,7 +86,36 @@ class Play:
                 self.driver.do(TurnJudged(item_id, self.driver.samples, 0.9))
 
     def _granted(self, number: int) -> None:
-        self.driver.do(DraftGranted(self._item(number, "ghost")))
+        """A place for the turn that seeks one, or for another one."""
+        places = [*self.world.drafts.places, self._item(number, "ghost")]
+        self.driver.do(DraftGranted(places[0 if number < 6 else -1]))
+
+    def _hypothesis(self, number: int, text: str, thorough: bool, back_ms: int) -> None:
+        """What the recogniser takes the audio so far to say, up to so long ago."""
+        places = list(self.world.transcribing) or self.world.past_places[-1:]
+        if places:
+            place = places[-1 - number % len(places)]
+            heard_s = max(0.0, self.world.fed_samples[place] / INPUT_HZ - back_ms / 1000)
+            said = Transcript("", is_final=False, hypothesis=text, audio_s=heard_s, thorough=thorough)
+            self.driver.do(TranscriptProduced(*place, said))
+
+    def _drafted(self, windows: int, pieces: int, ended: bool) -> None:
+        """A turn with a pause in which its answer is begun, of which so much is produced; it goes on, or ends."""
+        self._speech(3)
+        self.world.settle()
+        self._granted(0)
+        self._silence(windows)
+        self.world.settle()
+        self._hypothesis(0, "Hello", True, 0)
+        self.world.settle()
+        draft = self.world.drafts.held
+        if draft is None:
+            return
+        for text in ["Hello there. ", "How are you?"][:pieces]:
+            self.driver.text(draft, text)
+            self.driver.spoken(draft, 200, 0, len(text), narrow=self.world.is_narrow(draft))
+        if ended:
+            self.world.ended(draft)
 
     def _control(self, attached: bool) -> None:
         self.driver.do(ControlAttached(1) if attached else ControlDetached(1))

@@ -11,7 +11,7 @@ from antiphon.vocabulary.errors import EngineErrorKind
 from tests.support.images import TINY
 from tests.support.session import payload_of
 
-__all__ = ["BENT", "FIND", "FLAG", "FREE", "HELD", "PACED", "SMALL", "STEP", "WIRE"]
+__all__ = ["BENT", "DRAFT", "FIND", "FLAG", "FREE", "HELD", "PACED", "SMALL", "STEP", "WIRE"]
 
 SMALL: Final = Limits(
     items=6,
@@ -194,6 +194,7 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("sideband"), NUMBER),
     st.tuples(st.just("judged"), NUMBER, st.sampled_from([None, 0.0, 0.4, 1.0])),
     st.tuples(st.just("granted"), NUMBER),
+    st.tuples(st.just("hypothesis"), NUMBER, WORDS, FLAG, st.sampled_from([0, 0, 70, 500])),
     st.tuples(st.just("control"), FLAG),
     st.tuples(st.just("unasked"), NUMBER),
     st.tuples(st.just("truncate"), NUMBER, st.sampled_from([-1, 0, 60, 150, 9_999]), st.sampled_from([0, 0, 0, 1])),
@@ -216,6 +217,22 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.1, 5.0, 40.0, 600.0])),
 )
 STEP: Final = st.just(("rest",)) | OFTEN | OFTEN | OFTEN | SELDOM
+DRAFT: Final = st.one_of(
+    st.tuples(st.just("drafted"), st.sampled_from([2, 4, 9]), st.integers(0, 2), FLAG),
+    st.tuples(st.just("drafted"), st.sampled_from([2, 4, 9]), st.integers(0, 2), FLAG),
+    st.tuples(st.just("silence"), st.integers(10, 40)),
+    st.tuples(st.just("silence"), st.integers(1, 4)),
+    st.tuples(st.just("speech"), st.integers(1, 3)),
+    st.tuples(st.just("judged"), NUMBER, st.sampled_from([None, 0.4, 1.0])),
+    st.tuples(st.just("granted"), NUMBER),
+    st.tuples(st.just("hypothesis"), NUMBER, WORDS, FLAG, st.sampled_from([0, 0, 70, 500])),
+    st.tuples(st.just("words"), NUMBER, st.sampled_from(["Hello", "hello.", "Good bye", ""]), st.just(True)),
+    st.tuples(st.just("text"), NUMBER, WORDS),
+    st.tuples(st.just("found"), NUMBER, st.sampled_from(["{}", '{"a": 1}'])),
+    st.tuples(st.just("wrote"), NUMBER),
+    st.tuples(st.just("broke"), NUMBER, st.sampled_from(["failed", "context_overflow"])),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 0.5])),
+)
 PACED: Final = st.one_of(
     st.tuples(st.just("progress"), st.sampled_from([1, 20, 90, 150, 200])),
     st.tuples(st.just("progress"), st.sampled_from([1, 90, 150, 1_000])),

@@ -10,19 +10,28 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from antiphon.core.inputs import McpCallFailed, McpCallFinished, McpListFailed, McpToolsListed
+from antiphon.core.inputs import INPUT_HZ, McpCallFailed, McpCallFinished, McpListFailed, McpToolsListed
 from antiphon.core.outputs import (
+    AdoptDraft,
+    AskHypothesis,
+    BargeInJudged,
     CallMcpTool,
     ClearPlayout,
     CloseSession,
+    DiscardDraft,
+    DuckPlayout,
     Emit,
+    EndDraft,
     EndTranscription,
     FeedTranscription,
+    JudgeTurn,
     ListMcpTools,
     MeasureItem,
     Output,
     PlayAudio,
+    PrefillPrompt,
     ReadImage,
+    SeekDraft,
     StartResponse,
     StartTranscription,
     StopMcp,
@@ -31,8 +40,9 @@ from antiphon.core.outputs import (
     StopTranscription,
     TurnClosed,
 )
-from antiphon.vocabulary.llm import FinishReason, TokenUsage
+from antiphon.vocabulary.llm import FinishReason, TokenUsage, UserMessage
 from antiphon.vocabulary.mcp import McpFault
+from tests.support.draft_rules import DraftRules
 from tests.support.item_rules import ItemRules
 from tests.support.paced import BufferRules, PacedTransport
 from tests.support.prompt_rules import assert_legal_request
@@ -63,6 +73,9 @@ class World:
         self.past_places: list[tuple[str, int]] = []
         self.mcp: dict[str, str] = {}
         """Lists and calls of MCP tools under way, by item."""
+        self.drafts = DraftRules()
+        self.fed_samples: dict[tuple[str, int], int] = {}
+        """What each transcription stream was given."""
         self.closed = False
         self._sent = 0
 
@@ -87,7 +100,8 @@ class World:
 
     def is_narrow(self, response_id: str) -> bool:
         """Whether the audio of a response goes out as G.711."""
-        return self.buffer is None and self._responses.is_narrow(response_id)
+        narrow = self._responses.is_narrow(response_id) or self.drafts.is_narrow(response_id)
+        return self.buffer is None and narrow
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
@@ -200,7 +214,7 @@ class World:
     def finish(self) -> None:
         """Let everything that runs come to its end."""
         for _ in range(100):
-            running = (self.generating, self.transcribing, self.reading, self.responses, self.mcp)
+            running = (self.drafts.places, self.generating, self.transcribing, self.reading, self.responses, self.mcp)
             if self.closed or not any(running):
                 break
             self.client("input_audio_buffer.clear", {})
@@ -219,8 +233,15 @@ class World:
             self.progress(10**9)
             if self.buffer is not None:
                 self.buffer.assert_silent()
-            left = [*self.responses, *self.generating, *self.transcribing, *self.reading, *self.mcp]
-            assert left == [], "it does not come to its end"
+            left = [
+                *self.drafts.places,
+                *self.responses,
+                *self.generating,
+                *self.transcribing,
+                *self.reading,
+                *self.mcp,
+            ]
+            assert left == self.drafts.places == [], "it does not come to its end"
             self._items.assert_settled()
             self.assert_items_as_told()
 
@@ -267,6 +288,7 @@ class World:
         if event["type"] == "error":
             assert answering == (event["error"]["event_id"], emitted.origin), f"an error that nobody caused: {event}"
             return
+        self.drafts.event(event)
         assert emitted.origin == (0 if event["type"] == "session.created" else None)
         if self.buffer is not None:
             self.buffer.event(event)
@@ -283,9 +305,17 @@ class World:
                 self._playout_order(order)
             case StopResponse():
                 self.generating.remove(order.response_id)
+                assert order.response_id != self.drafts.held
+            case SeekDraft() | EndDraft() | PrefillPrompt() | AdoptDraft() | DiscardDraft():
+                self._draft_order(order)
+            case JudgeTurn() | DuckPlayout() | BargeInJudged():
+                self._turn_order(order)
             case StartTranscription():
                 self._start_transcription((order.item_id, order.content_index))
             case FeedTranscription():
+                assert self.transcribing[order.item_id, order.content_index] == "open"
+                self.fed_samples[order.item_id, order.content_index] += len(order.pcm) // 2
+            case AskHypothesis():
                 assert self.transcribing[order.item_id, order.content_index] == "open"
             case EndTranscription():
                 assert self.transcribing[order.item_id, order.content_index] == "open"
@@ -306,11 +336,37 @@ class World:
                 assert not self.transcribing
                 assert not self.reading
                 assert not self.generating
+                assert not self.drafts.places
                 self.closed = True
             case MeasureItem():
                 assert order.item_id in self.items
             case TurnClosed():
                 assert order.silence_ms >= 0
+
+    def _draft_order(self, order: SeekDraft | EndDraft | PrefillPrompt | AdoptDraft | DiscardDraft) -> None:
+        match order:
+            case PrefillPrompt():
+                assert_legal_request(order.request)
+                assert isinstance(order.request.messages[-1], UserMessage)
+                assert self.drafts.places, "read ahead for nobody"
+            case AdoptDraft():
+                assert order.response_id in self._responses.active, "adopted, and nobody was told"
+                self.drafts.adopt(order)
+            case DiscardDraft():
+                self.drafts.discard(order)
+                self.generating.discard(order.response_id)
+            case SeekDraft() | EndDraft():
+                self.drafts.place(order)
+
+    def _turn_order(self, order: JudgeTurn | DuckPlayout | BargeInJudged) -> None:
+        match order:
+            case JudgeTurn():
+                assert 0 < len(order.pcm) <= 8 * 2 * INPUT_HZ
+                assert order.at_sample <= self.driver.samples
+            case DuckPlayout():
+                assert self.buffer is not None, "the client plays the audio"
+            case BargeInJudged():
+                assert order.after_ms >= 0
 
     def _playout_order(self, order: PlayAudio | ClearPlayout) -> None:
         assert self.buffer is not None, "the client plays the audio"
@@ -328,7 +384,11 @@ class World:
         assert list(self.mcp.values()).count("call") <= self.driver.limits.mcp_calls
 
     def _start_response(self, order: StartResponse) -> None:
-        assert order.response_id in self._responses.active
+        if order.draft:
+            self.drafts.begin(order)
+            assert not any(response.in_conversation for response in self._responses.active.values())
+        else:
+            assert order.response_id in self._responses.active
         assert order.response_id not in self.generating
         self._streams[order.response_id] = self._streams.get(order.response_id, 0) + 1
         assert self._streams[order.response_id] <= 2
@@ -338,6 +398,7 @@ class World:
     def _start_transcription(self, place: tuple[str, int]) -> None:
         assert place not in self.transcribing
         self.transcribing[place] = "open"
+        self.fed_samples[place] = 0
         self.past_places.append(place)
 
     def _check_state(self) -> None:
@@ -346,6 +407,7 @@ class World:
         assert not self._items.deleted & {item_id for item_id, _ in self.transcribing}, "heard, and gone"
         # Audio in the prompts of responses comes on top, and what was spoken since it was last looked at.
         own = limits.audio_bytes if self.responses else 0
+        own += limits.audio_bytes if self.drafts.held else 0
         spoken = min(256 * 1024, sum(self._responses.sent_bytes.values()))
         assert self.driver.session.audio_bytes <= limits.audio_bytes + own + spoken
         if not self.closed:
