@@ -15,7 +15,7 @@ from antiphon.vocabulary.llm import LlmCapabilities
 from tests.support.play import Play
 from tests.support.properties import bounded
 from tests.support.session import Driver, config, replayed
-from tests.support.steps import BENT, FLAG, HELD, PACED, SMALL, STEP, WIRE
+from tests.support.steps import BENT, DRAFT, FLAG, HELD, PACED, SMALL, STEP, WIRE
 from tests.support.world import World
 
 SETTINGS: Final[list[dict[str, Any]]] = [
@@ -25,6 +25,10 @@ SETTINGS: Final[list[dict[str, Any]]] = [
     {"audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}}}},
     {"audio": {"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}}},
     {"output_modalities": ["text"], "tools": [{"type": "function", "name": "look"}]},
+]
+POLICIES: Final = [
+    TurnPolicy(),
+    TurnPolicy(judges=True, drafts=True, prefills=True, barge_in="considerate"),
 ]
 
 
@@ -84,9 +88,9 @@ def test_a_conversation_keeps_its_rules() -> None:
     played: set[type] = set()
 
     @bounded(200)
-    @given(st.lists(STEP, min_size=20, max_size=50), st.sampled_from(SETTINGS), FLAG, FLAG)
-    def conversation(steps: list[Any], session: dict[str, Any], odd: bool, abrupt: bool) -> None:
-        world = world_of(session=session, audio_in=odd, partials=not odd)
+    @given(st.lists(STEP, min_size=20, max_size=50), st.sampled_from(SETTINGS), st.sampled_from(POLICIES), FLAG, FLAG)
+    def conversation(steps: list[Any], session: dict[str, Any], turns: TurnPolicy, odd: bool, abrupt: bool) -> None:
+        world = world_of(session=session, audio_in=odd, partials=not odd, turns=turns)
         play = Play(world)
         for step in steps:
             play.step(*step)
@@ -100,9 +104,28 @@ def test_a_conversation_keeps_its_rules() -> None:
 
 
 @bounded(200)
-@given(st.lists(PACED | PACED | STEP, min_size=20, max_size=60), st.sampled_from(SETTINGS), FLAG)
-def test_a_call_keeps_its_rules(steps: list[Any], session: dict[str, Any], abrupt: bool) -> None:
-    world = world_of(session=session, paced=True)
+@given(
+    st.lists(PACED | PACED | STEP, min_size=20, max_size=60), st.sampled_from(SETTINGS), st.sampled_from(POLICIES), FLAG
+)
+def test_a_call_keeps_its_rules(steps: list[Any], session: dict[str, Any], turns: TurnPolicy, abrupt: bool) -> None:
+    world = world_of(session=session, paced=True, turns=turns)
+    play = Play(world)
+    for step in steps:
+        play.step(*step)
+    finish(world, abrupt=abrupt)
+
+
+@bounded(100)
+@given(
+    st.lists(DRAFT | DRAFT | DRAFT | STEP, min_size=10, max_size=40),
+    st.sampled_from(SETTINGS),
+    FLAG,
+    FLAG,
+)
+def test_a_draft_becomes_the_answer_or_leaves_no_trace(
+    steps: list[Any], session: dict[str, Any], paced: bool, abrupt: bool
+) -> None:
+    world = world_of(session=session, paced=paced, turns=POLICIES[1])
     play = Play(world)
     for step in steps:
         play.step(*step)
@@ -128,7 +151,7 @@ def test_speech_over_the_assistants_keeps_the_rules(steps: list[Any], detection:
 @bounded(40)
 @given(st.lists(STEP, min_size=10, max_size=40), FLAG)
 def test_a_transcription_session_never_responds(steps: list[Any], partials: bool) -> None:
-    world = world_of("transcription", partials=partials)
+    world = world_of("transcription", partials=partials, turns=POLICIES[partials])
     play = Play(world)
     for step in steps:
         play.step(*step)

@@ -96,6 +96,8 @@ class McpCalls:
         arguments = self._arguments_done(call)
         if arguments is None:
             self._fail(call, McpProtocolError(code=_INVALID_PARAMS, message="The arguments are no JSON object."))
+        elif self._is_lost(call):
+            self._fail(call, McpToolExecutionError(message="The call was not made: its item was deleted."))
         elif call.tool.needs_approval:
             self._ask(call)
         else:
