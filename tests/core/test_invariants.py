@@ -115,21 +115,21 @@ def test_a_call_keeps_its_rules(steps: list[Any], session: dict[str, Any], turns
     finish(world, abrupt=abrupt)
 
 
-@bounded(100)
-@given(
-    st.lists(DRAFT | DRAFT | DRAFT | STEP, min_size=10, max_size=40),
-    st.sampled_from(SETTINGS),
-    FLAG,
-    FLAG,
-)
-def test_a_draft_becomes_the_answer_or_leaves_no_trace(
-    steps: list[Any], session: dict[str, Any], paced: bool, abrupt: bool
-) -> None:
-    world = world_of(session=session, paced=paced, turns=POLICIES[1])
-    play = Play(world)
-    for step in steps:
-        play.step(*step)
-    finish(world, abrupt=abrupt)
+def test_a_draft_becomes_the_answer_or_leaves_no_trace() -> None:
+    ends: set[str] = set()
+
+    @bounded(100)
+    @given(st.lists(DRAFT | DRAFT | DRAFT | STEP, min_size=10, max_size=40), st.sampled_from(SETTINGS), FLAG, FLAG)
+    def drafted(steps: list[Any], session: dict[str, Any], paced: bool, abrupt: bool) -> None:
+        world = world_of(session=session, paced=paced, turns=POLICIES[1])
+        play = Play(world)
+        for step in steps:
+            play.step(*step)
+        finish(world, abrupt=abrupt)
+        ends.update(world.drafts.ends)
+
+    drafted()
+    assert ends == {"adopted", "speech", "changed", "failed", "dropped"}
 
 
 @bounded(50)

@@ -19,7 +19,8 @@ class DraftRules:
         """The draft under way."""
         self.places: list[str] = []
         """The turn that has sought one."""
-        self.adopted: list[str] = []
+        self.ends: list[str] = []
+        """What became of each draft: adopted, or the reason why it was discarded."""
         self._format = ""
         self._sought: set[str] = set()
         self._ended: set[str] = set()
@@ -52,16 +53,16 @@ class DraftRules:
             self._secret[order.speech.item_id] = order.response_id
 
     def adopt(self, order: AdoptDraft) -> None:
-        self._end(order.response_id)
-        self.adopted.append(order.response_id)
+        self._end(order.response_id, "adopted")
 
     def discard(self, order: DiscardDraft) -> None:
-        self._end(order.response_id)
+        self._end(order.response_id, order.reason)
 
-    def _end(self, response_id: str) -> None:
+    def _end(self, response_id: str, how: str) -> None:
         assert self.held == response_id, "it is not under way"
         self.held = None
         self._ended.add(response_id)
+        self.ends.append(how)
 
     def event(self, event: dict[str, Any]) -> None:
         """Nothing that the client is told names a draft, but the announcement with which it becomes one of its own."""

@@ -99,8 +99,9 @@ class Play:
             said = Transcript("", is_final=False, hypothesis=text, audio_s=heard_s, thorough=thorough)
             self.driver.do(TranscriptProduced(*place, said))
 
-    def _drafted(self, windows: int, pieces: int, ended: bool) -> None:
-        """A turn with a pause in which its answer is begun, of which so much is produced; it goes on, or ends."""
+    def _drafted(self, windows: int, pieces: int, ended: bool, then: str) -> None:
+        """A turn with a pause in which its answer is begun, of which so much is produced; and what comes then."""
+        self._clear()
         self._speech(3)
         self.world.settle()
         self._granted(0)
@@ -116,6 +117,10 @@ class Play:
             self.driver.spoken(draft, 200, 0, len(text), narrow=self.world.is_narrow(draft))
         if ended:
             self.world.ended(draft)
+        {"over": self._silence, "on": self._speech, "item": self._result, "fault": self._fault}[then](16)
+
+    def _fault(self, _: int) -> None:
+        self._broke(0, "failed")
 
     def _control(self, attached: bool) -> None:
         self.driver.do(ControlAttached(1) if attached else ControlDetached(1))

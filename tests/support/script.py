@@ -28,13 +28,14 @@ from typing import Any, Final
 
 from antiphon.core.config import TurnPolicy
 from antiphon.core.limits import Limits
-from antiphon.core.outputs import Emit, FeedTranscription, Output, StartResponse
+from antiphon.core.outputs import Emit, FeedTranscription, Output, PrefillPrompt, StartResponse
 from antiphon.vocabulary.llm import (
     AssistantMessage,
     AudioContent,
     ChatMessage,
     ImageContent,
     LlmCapabilities,
+    LlmRequest,
     NamedTool,
     SystemMessage,
     ToolMessage,
@@ -280,7 +281,15 @@ def _described(output: Output) -> str:
 
 def _view(output: Output) -> dict[str, Any]:
     if isinstance(output, StartResponse):
-        return _view_of_start(output)
+        speech = None if output.speech is None else dataclasses.asdict(output.speech)
+        return {
+            **_view_of_request(output.request),
+            "response_id": output.response_id,
+            "speech": speech,
+            "draft": output.draft,
+        }
+    if isinstance(output, PrefillPrompt):
+        return _view_of_request(output.request)
     return {
         field.name: value if isinstance(value, (str, int, type(None))) else _view_of_value(value)
         for field in dataclasses.fields(output)
@@ -296,15 +305,13 @@ def _view_of_value(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else json.loads(json.dumps(dataclasses.asdict(value)))
 
 
-def _view_of_start(order: StartResponse) -> dict[str, Any]:
-    request = order.request
+def _view_of_request(request: LlmRequest) -> dict[str, Any]:
     messages = list(request.messages)
     instructions = ""
     if messages and isinstance(messages[0], SystemMessage):
         instructions = messages.pop(0).text  # type: ignore[union-attr]
     choice = request.tool_choice
     return {
-        "response_id": order.response_id,
         "instructions": instructions,
         "prompt": [prompt_line(message) for message in messages],
         "tools": [tool.name for tool in request.tools],
@@ -312,7 +319,6 @@ def _view_of_start(order: StartResponse) -> dict[str, Any]:
         "max_output_tokens": request.max_output_tokens,
         "parallel_tool_calls": request.parallel_tool_calls,
         "reasoning_effort": request.reasoning_effort,
-        "speech": None if order.speech is None else dataclasses.asdict(order.speech),
     }
 
 

@@ -8,6 +8,7 @@ from antiphon.core.inputs import (
     AudioBudgetChanged,
     ControlAttached,
     ControlDetached,
+    DraftGranted,
     ItemMeasured,
     McpCallFailed,
     McpCallFinished,
@@ -187,6 +188,7 @@ FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
     "heard": lambda driver, arguments: _hypothesis(driver, arguments, thorough=True),
     "guessed": lambda driver, arguments: _hypothesis(driver, arguments, thorough=False),
     "judged": _judged,
+    "granted": lambda driver, item_id: driver.do(DraftGranted(item_id)),
     "window": lambda driver, probability: driver.windows(WINDOW_MS, float(probability)),
     "read": _read,
     "unread": _unread,
@@ -207,6 +209,7 @@ FACTS: Final[Mapping[str, Callable[[Driver, str], object]]] = {
 ``unheard $item KIND`` ·
 ``heard $item 640ms words`` (a thorough hypothesis on so much audio) · ``guessed $item 640ms words`` (another one) ·
 ``judged $item PROBABILITY [64ms]`` (``-``: none; the audio up to so long ago) · ``window PROBABILITY`` (one of 32 ms) ·
+``granted $item`` (a draft) ·
 ``read $item[/PART] words`` (a line of text in the image, in red and white) · ``unread $item[/PART] KIND`` ·
 ``detailed $item {"text": .., "language": .., "logprobs": [[TOKEN, LOGPROB]], "usage": [TEXT, AUDIO, OUTPUT]}`` ·
 ``measured $item TOKENS`` · ``listed $item [TOOLS]`` · ``unlisted $item message`` · ``called $item output`` ·

@@ -217,9 +217,10 @@ SELDOM: Final = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.1, 5.0, 40.0, 600.0])),
 )
 STEP: Final = st.just(("rest",)) | OFTEN | OFTEN | OFTEN | SELDOM
+THEN: Final = st.sampled_from(["over", "over", "on", "item", "fault"])
 DRAFT: Final = st.one_of(
-    st.tuples(st.just("drafted"), st.sampled_from([2, 4, 9]), st.integers(0, 2), FLAG),
-    st.tuples(st.just("drafted"), st.sampled_from([2, 4, 9]), st.integers(0, 2), FLAG),
+    st.tuples(st.just("drafted"), st.sampled_from([2, 4, 9]), st.integers(0, 2), FLAG, THEN),
+    st.tuples(st.just("drafted"), st.sampled_from([2, 4, 9]), st.integers(0, 2), FLAG, THEN),
     st.tuples(st.just("silence"), st.integers(10, 40)),
     st.tuples(st.just("silence"), st.integers(1, 4)),
     st.tuples(st.just("speech"), st.integers(1, 3)),
@@ -231,6 +232,10 @@ DRAFT: Final = st.one_of(
     st.tuples(st.just("found"), NUMBER, st.sampled_from(["{}", '{"a": 1}'])),
     st.tuples(st.just("wrote"), NUMBER),
     st.tuples(st.just("broke"), NUMBER, st.sampled_from(["failed", "context_overflow"])),
+    st.tuples(st.just("update"), st.just({"type": "realtime", "instructions": "Say less."})),
+    st.tuples(st.just("create"), st.just("user"), PARTS, NUMBER, NUMBER),
+    st.tuples(st.just("delete"), NUMBER),
+    st.tuples(st.just("respond"), st.just({})),
     st.tuples(st.just("wait"), st.sampled_from([0.1, 0.5])),
 )
 PACED: Final = st.one_of(

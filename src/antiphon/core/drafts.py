@@ -31,7 +31,7 @@ from antiphon.core.response_input import OwnPrompt
 from antiphon.core.response_orders import Asked, ResponseOrders
 from antiphon.core.response_plan import ResponsePlan
 from antiphon.core.settings import Settings
-from antiphon.protocol.items import InputAudio, Message
+from antiphon.protocol.items import InputAudio, InputText, Message
 from antiphon.protocol.response import ResponseOverrides
 from antiphon.protocol.session_config import RealtimeSession
 from antiphon.vocabulary.llm import LlmRequest, TextContent, UserContent, UserMessage
@@ -292,7 +292,8 @@ class Drafts:
 
     def _prompt(self, turn: _Turn, words: str) -> OwnPrompt:
         """The conversation as it would be, if the turn was over and those were its words."""
-        item = Message(id=turn.item_id, status="completed", role="user", content=[InputAudio(transcript=words)])
+        part = InputAudio(transcript=words) if words else InputText(text="")
+        item = Message(id=turn.item_id, status="completed", role="user", content=[part])
         entry = Entry(item, turn.item_id, {0: "known"}, continues=turn.continues)
         return OwnPrompt([*self._conversation, entry])
 

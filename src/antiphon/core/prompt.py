@@ -236,7 +236,7 @@ def _says_nothing(entry: Entry, now: float) -> bool:
 
 def _one_thought(said: tuple[UserContent, ...], more: tuple[UserContent, ...]) -> tuple[UserContent, ...]:
     if said and more and isinstance(said[-1], TextContent) and isinstance(more[0], TextContent):
-        return (*said[:-1], TextContent(f"{said[-1].text} {more[0].text}"), *more[1:])
+        return (*said[:-1], TextContent(f"{said[-1].text} {more[0].text}".rstrip()), *more[1:])
     return (*said, *more)
 
 
