@@ -134,9 +134,7 @@ class Drafts:
         self._end("speech")
         if not self._policy.drafts:
             return
-        detection = self._settings.input.turn_detection
-        answers = self._settings.realtime is not None and detection is not None and detection.create_response
-        self._turn = _Turn(item_id, continues, sought=answers and not self._audio_in)
+        self._turn = _Turn(item_id, continues, sought=self._answers and not self._audio_in)
         if self._turn.sought:
             self._effects.order(SeekDraft(item_id))
 
@@ -242,12 +240,19 @@ class Drafts:
             return
         if self._draft is not None and (not free or self._is_outdated(session, turn, self._draft)):
             self._discard("changed")
-        if not turn.granted or not free or self._draft is not None or self._lacks(unanswered):
+        if not turn.granted or not free or self._draft is not None or not self._answers:
             return
-        if (words := self._words(turn)) is not None:
+        words = self._words(turn)
+        if words is None:
+            self._read_ahead(session, turn, unanswered)
+        elif words.strip() and not turn.failed and not self._lacks(unanswered):
             self._begin(session, turn, words)
-        elif self._policy.prefills:
-            self._read_ahead(session, turn)
+
+    @property
+    def _answers(self) -> bool:
+        """Whether turns are answered of themselves."""
+        detection = self._settings.input.turn_detection
+        return self._settings.realtime is not None and detection is not None and detection.create_response
 
     def _is_outdated(self, session: RealtimeSession, turn: _Turn, draft: _Draft) -> bool:
         words = self._words(turn)
@@ -269,8 +274,6 @@ class Drafts:
         return words.text if words.covers_samples >= turn.voiced_to - turn.start_sample else None
 
     def _begin(self, session: RealtimeSession, turn: _Turn, words: str) -> None:
-        if turn.failed or not words.strip():
-            return
         plan = self._orders.planned(session, ResponseOverrides())
         response = self._orders.made(plan, self._prompt(turn, words))
         order = self._orders.start(response, draft=True)
@@ -280,10 +283,10 @@ class Drafts:
         self._draft = _Draft(response, order.request, words, session, self._conversation.revision)
         self._effects.order(order)
 
-    def _read_ahead(self, session: RealtimeSession, turn: _Turn) -> None:
+    def _read_ahead(self, session: RealtimeSession, turn: _Turn, unanswered: Sequence[Entry]) -> None:
         words = self._hearing.words(turn.item_id)
         text = words.text.rstrip(_OPEN_ENDS) if words is not None else ""
-        if text == turn.read_ahead:
+        if not self._policy.prefills or text == turn.read_ahead or self._lacks(unanswered):
             return
         turn.read_ahead = text
         asked = self._orders.asked(self._orders.planned(session, ResponseOverrides()), self._prompt(turn, text).entries)
