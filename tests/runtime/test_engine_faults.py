@@ -114,6 +114,20 @@ def test_generation_fails_and_the_next_turn_is_answered(trouble: Trouble, spoken
     run_session(scenario, _UNDRAFTED, llm=llm)
 
 
+@pytest.mark.parametrize("trouble", [FAILED, CRASH], ids=_named)
+def test_a_draft_that_fails_is_no_failure_and_the_turn_is_answered(trouble: Trouble) -> None:
+    scripts: Iterator[Sequence[LlmStep]] = iter([[TextChunk("One two three. "), trouble]])
+    llm = ScriptedLlm(scripts)
+
+    async def scenario(client: Client) -> None:
+        await client.speak_turn()
+        done = (await client.until("response.done"))["response"]
+        assert done["status"] == "completed"
+        assert llm.running == 0
+
+    run_session(scenario, llm=llm)
+
+
 def test_a_model_that_ends_without_a_finish_is_a_failed_response() -> None:
     class Abrupt(ScriptedLlm):
         async def generate(self, *_: Any, **__: Any) -> Any:

@@ -115,12 +115,11 @@ class Play:
         for text in ["Hello there. ", "How are you?"][:pieces]:
             self.driver.text(draft, text)
             self.driver.spoken(draft, 200, 0, len(text), narrow=self.world.is_narrow(draft))
-        if ended:
+        if then == "fault":
+            self.world.ended(draft, fault="failed")
+        elif ended:
             self.world.ended(draft)
-        {"over": self._silence, "on": self._speech, "item": self._result, "fault": self._fault}[then](16)
-
-    def _fault(self, _: int) -> None:
-        self._broke(0, "failed")
+        {"over": self._silence, "on": self._speech, "item": self._result, "fault": self._silence}[then](16)
 
     def _control(self, attached: bool) -> None:
         self.driver.do(ControlAttached(1) if attached else ControlDetached(1))
