@@ -3,6 +3,7 @@
 ``EXAMPLES_TIMES=20 pytest tests/core/test_invariants.py`` searches further, with other examples each time.
 """
 
+from dataclasses import replace
 from typing import Any, Final, get_args
 
 from hypothesis import given
@@ -87,7 +88,7 @@ def assert_still_answers(world: World) -> None:
 def test_a_conversation_keeps_its_rules() -> None:
     played: set[type] = set()
 
-    @bounded(200)
+    @bounded(150)
     @given(st.lists(STEP, min_size=20, max_size=50), st.sampled_from(SETTINGS), st.sampled_from(POLICIES), FLAG, FLAG)
     def conversation(steps: list[Any], session: dict[str, Any], turns: TurnPolicy, odd: bool, abrupt: bool) -> None:
         world = world_of(session=session, audio_in=odd, partials=not odd, turns=turns)
@@ -103,7 +104,7 @@ def test_a_conversation_keeps_its_rules() -> None:
     assert unplayed == {"ClientEventReceived"}, "tests/support/play.py needs steps for these"
 
 
-@bounded(200)
+@bounded(150)
 @given(
     st.lists(PACED | PACED | STEP, min_size=20, max_size=60), st.sampled_from(SETTINGS), st.sampled_from(POLICIES), FLAG
 )
@@ -139,7 +140,7 @@ def test_a_draft_becomes_the_answer_or_leaves_no_trace() -> None:
     FLAG,
 )
 def test_speech_over_the_assistants_keeps_the_rules(steps: list[Any], detection: str, paced: bool) -> None:
-    policy = TurnPolicy(judges=True, barge_in="considerate", echo_grace_ms=100)
+    policy = replace(POLICIES[1], echo_grace_ms=100)
     session = {"audio": {"input": {"turn_detection": {"type": detection}, "transcription": {"model": "whisper-1"}}}}
     world = world_of(session=session, paced=paced, turns=policy)
     play = Play(world)

@@ -77,13 +77,11 @@ class Play:
         self.driver.do(TurnJudged(self._item(number, "ghost"), self.driver.samples, probability))
 
     def _supposed(self, text: str, thorough: bool) -> None:
-        """What the recogniser takes all that it has heard of the newest utterance to say."""
-        for item_id, index in list(self.world.transcribing)[-1:]:
-            said = Transcript("", False, hypothesis=text, audio_s=self.driver.samples / 24_000, thorough=thorough)
-            self.driver.do(TranscriptProduced(item_id, index, said))
-            self.world.settle()
-            if thorough:
-                self.driver.do(TurnJudged(item_id, self.driver.samples, 0.9))
+        """What the recogniser takes all that it has heard of the newest utterance to say; and the judge, that it is
+        complete."""
+        self._hypothesis(0, text, thorough, 0)
+        for item_id, _ in list(self.world.transcribing)[-1:] if thorough else []:
+            self.driver.do(TurnJudged(item_id, self.driver.samples, 0.9))
 
     def _granted(self, number: int) -> None:
         """A place for the turn that seeks one, or for another one."""
