@@ -23,10 +23,12 @@ class Listener(Client):
         super().__init__()
         self._engines = (llm, tts)
         self.open_then: list[int] = []
+        self._told = 0
 
     async def send(self, frames: Sequence[bytes]) -> None:
         await super().send(frames)
-        if self.events[-1]["type"] == "response.done":
+        if "response.done" in self.types(self._told):
+            self._told = len(self.events)
             asyncio.get_running_loop().call_soon(self._look)
 
     def _look(self) -> None:
