@@ -21,7 +21,7 @@ def spoken(detection: str, *, drafts: bool) -> Noted:
         stt=ScriptedStt(["Hello there."], delay_s=0.15, hypothesis_delay_s=0.15),
         llm=ScriptedLlm(["Good day."], delay_s=0.1),
         tts=ScriptedTts(delay_s=0.05),
-        turn_judge=ScriptedTurnJudge([0.9], delay_s=0.08),
+        turn_judge=ScriptedTurnJudge([0.99], delay_s=0.08),
     )
 
     async def main() -> None:
