@@ -62,8 +62,12 @@ async def _text_turn(client: Client) -> float:
 
 
 async def _spoken_turns(server: ServerProcess, turns: int) -> list[float]:
-    async with connected(server.websocket_url) as client:
-        return [await _spoken_turn(client, voiced_recording(_SPEECH), since="stopped") for _ in range(turns)]
+    """Each on a connection of its own: a model that repeats what the user said would pass for its echo in the next."""
+    times = []
+    for _ in range(turns):
+        async with connected(server.websocket_url) as client:
+            times.append(await _spoken_turn(client, voiced_recording(_SPEECH), since="stopped"))
+    return times
 
 
 async def _spoken_turn(client: Client, speech: bytes, *, since: str) -> float:
