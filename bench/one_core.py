@@ -6,11 +6,7 @@
 import os
 import sys
 from collections.abc import Mapping
-
-from antiphon.engines import registry
-from antiphon.engines.base import Engine
-from antiphon.engines.registry import EngineKind
-from antiphon.testing import scripted
+from typing import Any
 
 __all__: list[str] = []
 
@@ -18,14 +14,18 @@ __all__: list[str] = []
 def main() -> None:
     core = int(sys.argv.pop(1))
     os.sched_setaffinity(0, {core})
+    # Imported only now: the libraries' own threads belong to that core, too.
+    from antiphon.cli.main import main as antiphon
+    from antiphon.engines import registry
+    from antiphon.engines.registry import EngineKind
+    from antiphon.testing import scripted
+
     plain = scripted.engines
 
-    def engines() -> Mapping[EngineKind, Engine]:
+    def engines() -> Mapping[EngineKind, Any]:
         return {**plain(), EngineKind.VAD: registry.create(EngineKind.VAD, "silero", {})}
 
     scripted.engines = engines  # type: ignore[assignment]
-    from antiphon.cli.main import main as antiphon
-
     antiphon()
 
 

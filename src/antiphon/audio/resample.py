@@ -26,7 +26,9 @@ _COEFFICIENT_STEPS = float(2**24)
 """Coefficients are multiples of the inverse of this: products with 16-bit samples and their sums are then exact in
 float64, so the result does not depend on how the stream was cut."""
 _MATRIX_ENTRIES = 2**18
-_ROWS_AT_ONCE = 2048
+_PRODUCTS_AT_ONCE = 2**17
+"""A larger matrix product OpenBLAS gives to threads of its own, which go on spinning after it: with 32 sessions that
+talk they took more of the machine than the whole server does."""
 
 
 class Resampler:
@@ -146,6 +148,7 @@ class _Filter:
         self.window = taps + (self.step_out - 1) * down // up
         prototype = _prototype(up, down, taps)
         self.matrix = np.zeros((self.window, self.step_out))
+        self.rows_at_once = max(1, _PRODUCTS_AT_ONCE // self.matrix.size)
         for output in range(self.step_out):
             start, phase = divmod(output * down, up)
             self.matrix[start : start + taps, output] = prototype[phase::up][::-1]
@@ -194,9 +197,9 @@ class _Polyphase:
         pending = np.concatenate((self._pending, chunk))
         rows = max(0, (len(pending) - filter_.window) // filter_.step_in + 1)
         self._pending = pending[rows * filter_.step_in :].copy()
+        most = filter_.rows_at_once
         parts = [
-            self._rows(pending[start * filter_.step_in :], min(_ROWS_AT_ONCE, rows - start))
-            for start in range(0, rows, _ROWS_AT_ONCE)
+            self._rows(pending[start * filter_.step_in :], min(most, rows - start)) for start in range(0, rows, most)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, S16LE), *parts])
 
