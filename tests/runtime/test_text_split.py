@@ -17,7 +17,7 @@ TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=8)), max_size=40).map("".
 
 
 def split(*pieces: str) -> list[Clause]:
-    splitter = ClauseSplitter()
+    splitter = ClauseSplitter(first_words=8)
     return [clause for piece in pieces for clause in splitter.push(piece)] + splitter.finish()
 
 
@@ -154,7 +154,7 @@ def test_code_is_a_clause_without_sound() -> None:
 
 
 def test_a_clause_is_ready_one_character_after_its_end() -> None:
-    splitter = ClauseSplitter()
+    splitter = ClauseSplitter(first_words=8)
     assert splitter.push("It is 3.") == []
     assert splitter.push("5 metres.") == []
     assert splitter.push(" ") == [Clause("It is 3.5 metres.", "It is 3.5 metres.")]
@@ -162,7 +162,7 @@ def test_a_clause_is_ready_one_character_after_its_end() -> None:
 
 
 def test_a_sentence_that_ends_the_text_waits_for_finish_only() -> None:
-    splitter = ClauseSplitter()
+    splitter = ClauseSplitter(first_words=8)
     assert splitter.push("Paris.") == []
     assert splitter.finish() == [Clause("Paris.", "Paris.")]
 
@@ -171,7 +171,7 @@ def test_a_sentence_that_ends_the_text_waits_for_finish_only() -> None:
     "text", ["x" * 5000, "```\n" + "x" * 5000, "| " + "a " * 3000, "a " * 3000, "`" + "b. " * 2000]
 )
 def test_nothing_is_held_back_without_limit(text: str) -> None:
-    splitter = ClauseSplitter()
+    splitter = ClauseSplitter(first_words=8)
     clauses = splitter.push(text)
     assert max(len(clause.text) for clause in clauses) <= 1000
     assert len(text) - sum(len(clause.text) for clause in clauses) < 1000

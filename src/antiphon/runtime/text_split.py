@@ -21,7 +21,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FIRST_WORDS: Final = 8
+FIRST_WORDS: Final = 5
 """Here the first clause ends where nobody says otherwise, punctuation or not ..."""
 _CARE_WORDS = 3
 """... or so many words later, where it would part an article from its noun or a number from its unit."""
