@@ -39,7 +39,7 @@ bench-turns: $(VENV)/.test  ## Make the labelled set of turns, and score how tur
 	@$(PYTHON) -m bench.turn_set && $(PYTHON) -m bench.turns $(ARGS)
 
 bench-voice: $(VENV)/.test  ## Ask spoken questions, and measure when the answer is heard (ARGS="--questions 5")
-	@$(PYTHON) -m bench.turn_set --if-missing && $(PYTHON) -m bench.voice $(ARGS)
+	@$(PYTHON) -m bench.voice $(ARGS)
 
 clean:  ## Remove what the other commands made (not the models)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,15 +11,18 @@ import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from bench.client import Client, connected
 from bench.microphone import Microphone
-from bench.turn_set import Clip, load
+from bench.turn_set import Clip, at_hand
+from bench.turn_set.clips import Kind
 from bench.turns.score import median_and_p90
 from tests.support.server import ServerProcess, running_server
 
 __all__ = ["main"]
 
+_KINDS: Final[tuple[Kind, ...]] = ("barge-in", "backchannel")
 _STORY = "Tell me a long story about a ship, in at least ten sentences."
 _UNDISTURBED_S = 0.8
 _AFTERWARDS_S = 3.0
@@ -43,7 +46,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="of either kind")
     parser.add_argument("--server", nargs="*", default=[], help="settings of the server (turns.barge_in_ms=300)")
     given = parser.parse_args()
-    wanted, unwanted = load(kinds=("barge-in",))[: given.clips], load(kinds=("backchannel",))[: given.clips]
+    wanted, unwanted = (at_hand(kinds=(kind,))[: given.clips] for kind in _KINDS)
     head = ("turn detection", "interruptions", "decided after: median, ms", "90 %, ms", "last audio then: median, ms",
             "at most, ms", "`response.done`: median, ms", "backchannels that interrupt")  # fmt: skip
     for row in (head, ["---"] * len(head)):

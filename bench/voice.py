@@ -1,9 +1,10 @@
 """``python -m bench.voice``: spoken questions to a server process with the embedded models, in real time, and when the
 answer is heard: from the chunk with the last voiced sample sent to the first audio received.
 
-The questions are those of the labelled set (``python -m bench.turn_set``), without espeak's, which Smart-Turn takes to
-be unfinished. Each is asked in a session of its own, by a microphone that goes on sending silence; one before them,
-the first of the process, is told apart. A table has a row for each way of running the server; about two minutes a row.
+The questions are those of the labelled set (``python -m bench.turn_set``; made where there is none), without espeak's,
+which Smart-Turn takes to be unfinished. Each is asked in a session of its own, by a microphone that goes on sending
+silence; one before them, the first of the process, is told apart. A table has a row for each way of running the
+server; about two minutes a row.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import asyncio
 import itertools
 import re
 import statistics
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,15 +23,16 @@ from typing import Any
 import psutil
 
 from bench.client import Client, connected, frames
-from bench.turn_set import Clip, load
+from bench.turn_set import Clip, at_hand
 from bench.turn_set.clips import RATE_HZ
 from bench.turns.score import median_and_p90
 from tests.support.audio import silence_ms
 from tests.support.server import ServerProcess, running_server
 
-__all__ = ["main"]
+__all__ = ["arguments", "main", "questions"]
 
 _CHUNK_MS = 20
+_DETECTIONS = ("server_vad", "low", "medium", "high", "auto")
 _LEAD_S = 0.4
 """Of the room before the first word."""
 _LONGEST_S = 30.0
@@ -70,25 +73,17 @@ class _Asked:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.voice", description=__doc__)
-    parser.add_argument("--questions", type=int, default=20)
-    parser.add_argument("--models", nargs="*", default=["qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"])
-    parser.add_argument("--detections", nargs="*", default=["server_vad", "medium"], help="server_vad or an eagerness")
-    parser.add_argument("--drafts", nargs="*", default=["true", "false"])
-    parser.add_argument("--one-session", action="store_true", help="all questions of a row in one session")
-    parser.add_argument("--server", nargs="*", default=[], help="settings of the server (llm.context_tokens=4096)")
-    parser.add_argument("--show", action="store_true", help="every question")
-    given = parser.parse_args()
+    given = arguments(sys.argv[1:])
     clips = questions(given.questions)
     print(f"{len(clips)} questions, {len({clip.voice for clip in clips})} voices")
     rows, stages = [], []
     for model, drafts in itertools.product(given.models, given.drafts):
-        settings = [f"llm.model={model}", f"turns.drafts={drafts}", *given.server]
+        settings = [f"llm.model={model}", f"turns.drafts={str(drafts).lower()}", *given.server]
         with running_server([part for setting in settings for part in ("--set", setting)]) as server:
             first = asyncio.run(_ask_all(server, clips[:1], given.detections[0], one_session=False))[0]
             for detection in given.detections:
                 asked = asyncio.run(_ask_all(server, clips, detection, one_session=given.one_session))
-                name = (model, "on" if drafts == "true" else "off", detection)
+                name = (model, "on" if drafts else "off", detection)
                 rows.append((*name, *_row(asked), _ms(first.audio_ms) if detection == given.detections[0] else ""))
                 stages.append((*name, *_waterfall(asked)))
                 if given.show:
@@ -97,12 +92,36 @@ def main() -> None:
     _table(("median, ms: model", "drafts", "turn detection", *(stage.removesuffix("_ms") for stage in _STAGES)), stages)
 
 
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """Exits where one of them means nothing."""
+    parser = argparse.ArgumentParser(prog="python -m bench.voice", description=__doc__)
+    parser.add_argument("--questions", type=_number, default=20)
+    parser.add_argument("--models", nargs="+", default=["qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"])
+    parser.add_argument("--detections", nargs="+", default=["server_vad", "medium"], choices=_DETECTIONS)
+    parser.add_argument("--drafts", nargs="+", type=_on_or_off, default=[True, False], metavar="{on,off}")
+    parser.add_argument("--one-session", action="store_true", help="all questions of a row in one session")
+    parser.add_argument("--server", nargs="*", default=[], help="settings of the server (llm.context_tokens=4096)")
+    parser.add_argument("--show", action="store_true", help="every question")
+    return parser.parse_args(given)
+
+
 def questions(count: int) -> list[Clip]:
-    """As many as there are voices, before any voice speaks again."""
-    clips = [clip for clip in load(kinds=("question",)) if "espeak" not in clip.voice]
-    if len(clips) < count:
-        raise SystemExit(f"The set has {len(clips)} such questions.")
-    return clips[:count]
+    """So many, or all where the set has fewer. The voices take turns."""
+    return [clip for clip in at_hand(kinds=("question",)) if "espeak" not in clip.voice][:count]
+
+
+def _number(given: str) -> int:
+    if not given.isdecimal() or int(given) < 1:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number of questions")
+    return int(given)
+
+
+def _on_or_off(given: str) -> bool:
+    """A switch of a command line. Raises ``ArgumentTypeError``."""
+    words = {"on": True, "true": True, "off": False, "false": False}
+    if given.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{given!r} is neither on nor off")
+    return words[given.lower()]
 
 
 # --- asking --------------------------------------------------------------------------------------------------------

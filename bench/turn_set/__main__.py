@@ -7,26 +7,21 @@ names a directory with ``kokoro.onnx`` and voices of Kokoro-82M 1.0 as they are 
 """
 
 import argparse
-import os
 from collections import Counter
 from pathlib import Path
 
-from bench.turn_set.clips import RATE_HZ, folder, is_made, save
-from bench.turn_set.making import made
-from bench.turn_set.voices import Voices
+from bench.turn_set.clips import RATE_HZ, folder
+from bench.turn_set.present import kokoro_folder, made_into
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.turn_set", description=__doc__)
-    parser.add_argument("--kokoro", type=Path, default=os.environ.get("KOKORO"), help="directory of Kokoro's files")
-    parser.add_argument("--into", type=Path, default=folder())
-    parser.add_argument("--if-missing", action="store_true", help="make nothing where there is a set")
+    parser.add_argument("--kokoro", type=Path, default=kokoro_folder(), help="directory of Kokoro's files")
+    parser.add_argument("--into", type=Path, default=folder(), help="%(default)s")
     given = parser.parse_args()
-    if given.if_missing and is_made(given.into):
-        return
-    voices = Voices(Path(given.kokoro) if given.kokoro else None)
-    clips = list(made(voices))
-    save(clips, given.into)
+    if given.kokoro is not None and not (given.kokoro / "kokoro.onnx").is_file():
+        parser.error(f"there is no kokoro.onnx in {given.kokoro}")
+    clips = made_into(given.into, given.kokoro)
     print("| kind | clips | voices |\n|---|---|---|")
     for kind, count in Counter(clip.kind for clip in clips).items():
         heard = sorted({clip.voice for clip in clips if clip.kind == kind and clip.voice})

@@ -5,7 +5,7 @@ import functools
 import shutil
 import subprocess
 import wave
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from io import BytesIO
 from pathlib import Path
@@ -71,6 +71,16 @@ class Voices:
         if shutil.which("espeak-ng"):
             self.names += [f"espeak {name}" for name in _ESPEAK]
         self.people = [name for name, (_, file, _) in PEOPLE.items() if _person_file(file) is not None]
+
+    def missing(self) -> Iterator[str]:
+        """A line for each sort of voice that is not here."""
+        absent = sum(_person_file(file) is None for _, file, _ in PEOPLE.values())
+        if absent:
+            yield f"Without {absent} recordings of people: Debian's pocketsphinx-testdata is not installed."
+        if not shutil.which("espeak-ng"):
+            yield "Without the voices of espeak-ng: it is not installed."
+        if self._kokoro is None:
+            yield "Without the voices of Kokoro: neither --kokoro nor $KOKORO names a folder."
 
     @functools.lru_cache(maxsize=512)  # noqa: B019 - one for the life of the command
     def say(self, voice: str, words: str) -> Sound:

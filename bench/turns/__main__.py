@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from bench.turn_set import Clip, folder, load
+from bench.turn_set import Clip, at_hand, folder
 from bench.turns.ears import Ears, Heard
 from bench.turns.judged import judged
 from bench.turns.play import Course, Latencies, Setting, play
@@ -32,7 +32,12 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="every clip that went wrong")
     parser.add_argument("--judge", action="store_true", help="what Smart-Turn says, by silence, and no more")
     given = parser.parse_args()
-    clips = [clip for clip in load() if given.clips in clip.name]
+    clips = [clip for clip in at_hand() if given.clips in clip.name]
+    if not clips:
+        parser.error(f"no clip's name holds {given.clips!r}")
+    chosen = [setting for setting in _SETTINGS if given.only in setting.name]
+    if not chosen:
+        parser.error(f"no setting's name holds {given.only!r}: {', '.join(setting.name for setting in _SETTINGS)}")
     with Ears(folder() / "answers.json") as ears:
         if given.judge:
             _table(*judged(clips, ears))
@@ -43,9 +48,8 @@ def main() -> None:
                 (clip, plain_window(facts, 500)) for clip, facts in zip(clips, heard, strict=True)
             ]
         }
-        for setting in _SETTINGS:
-            if given.only in setting.name:
-                played[setting.name] = _play(clips, heard, ears, setting)
+        for setting in chosen:
+            played[setting.name] = _play(clips, heard, ears, setting)
     _ends(played)
     _by_kind(played)
     _interruptions(played)
