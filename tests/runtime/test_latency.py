@@ -258,12 +258,12 @@ def test_an_answer_that_is_asked_for_meanwhile_does_not_take_the_turn() -> None:
 
 def test_without_automatic_answers_a_response_counts_from_its_request() -> None:
     script: Script = [
-        (1_000, say.over("item_1", 500)),
+        (1_000, say.over("item_1", 500, is_answered=False)),
         (1_200, say.final("item_1", "Hello?")),
         (1_300, say.created("resp_1")),
         (1_500, say.done("resp_1")),
     ]
-    assert told(script, answers=False).turns == [turn(origin_s=1.3, done_ms=200)]
+    assert told(script).turns == [turn(origin_s=1.3, done_ms=200)]
 
 
 UNSENT: dict[str, tuple[Script, TurnLatencies]] = {

@@ -7,10 +7,7 @@ from typing import Any, get_args
 from antiphon.core.inputs import (
     AudioProduced,
     GenerationEnded,
-    McpCallFailed,
-    McpCallFinished,
     PlayoutCleared,
-    PlayoutEnded,
     PlayoutStarted,
     TextProduced,
     TranscriptFailed,
@@ -84,8 +81,8 @@ def unheard(item_id: str) -> TranscriptFailed:
     return TranscriptFailed(item_id, 0, FAULT)
 
 
-def over(item_id: str, silence_ms: int) -> TurnClosed:
-    return TurnClosed(item_id, silence_ms)
+def over(item_id: str, silence_ms: int, *, is_answered: bool = True) -> TurnClosed:
+    return TurnClosed(item_id, silence_ms, is_answered)
 
 
 def _response(response_id: str, status: ResponseStatus, tokens: int, *, aside: bool) -> Response:
@@ -182,7 +179,7 @@ class Sent:
     """All events so far are handed to the network. Without any in a script each is at once."""
 
 
-def told(script: Script, *, paced: bool = False, answers: bool = True, words: bool = False) -> Noted:
+def told(script: Script, *, paced: bool = False, words: bool = False) -> Noted:
     observer = Noted()
     observer.wants_words = words
     now = 0.0
@@ -195,7 +192,7 @@ def told(script: Script, *, paced: bool = False, answers: bool = True, words: bo
         else:
             waiting.append(told)
 
-    report = SessionReport(observer, "sess_1", "req_1", paced=paced, answers=lambda: answers, when_sent=when_sent)
+    report = SessionReport(observer, "sess_1", "req_1", paced=paced, when_sent=when_sent)
     for at_ms, thing in script:
         now = at_ms / 1000
         match thing:
@@ -204,10 +201,6 @@ def told(script: Script, *, paced: bool = False, answers: bool = True, words: bo
                     waiting.pop(0)(now)
             case Clause():
                 report.first_clause(thing.response_id, now)
-            case PlayoutStarted() | PlayoutEnded() | PlayoutCleared():
-                report.playout(thing, now)
-            case McpCallFinished() | McpCallFailed():
-                report.mcp_fact(thing, now)
             case _ if type(thing) in _OUTPUTS:
                 report.order(thing, now)
             case _:

@@ -134,7 +134,7 @@ class Drafts:
         self._end("speech")
         if not self._policy.drafts:
             return
-        self._turn = _Turn(item_id, continues, sought=self._answers and not self._audio_in)
+        self._turn = _Turn(item_id, continues, sought=self._settings.answers_turns and not self._audio_in)
         if self._turn.sought:
             self._effects.order(SeekDraft(item_id))
 
@@ -240,19 +240,13 @@ class Drafts:
             return
         if self._draft is not None and (not free or self._is_outdated(session, turn, self._draft)):
             self._discard("changed")
-        if not turn.granted or not free or self._draft is not None or not self._answers:
+        if not turn.granted or not free or self._draft is not None or not self._settings.answers_turns:
             return
         words = self._words(turn)
         if words is None:
             self._read_ahead(session, turn, unanswered)
         elif words.strip() and not turn.failed and not self._lacks(unanswered):
             self._begin(session, turn, words)
-
-    @property
-    def _answers(self) -> bool:
-        """Whether turns are answered of themselves."""
-        detection = self._settings.input.turn_detection
-        return self._settings.realtime is not None and detection is not None and detection.create_response
 
     def _is_outdated(self, session: RealtimeSession, turn: _Turn, draft: _Draft) -> bool:
         words = self._words(turn)

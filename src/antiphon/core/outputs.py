@@ -251,6 +251,8 @@ class TurnClosed:
     item_id: str
     silence_ms: int
     """How long nobody had spoken when the turn was closed."""
+    is_answered: bool
+    """Whether it is answered of itself, as soon as its words are known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ class Session:
         self._effects.now = now
         for place in self._hearing.overdue(now):
             self._unheard(self._hearing.give_up(place))
-            self._turns.words_changed(place[0], now)
+            self._turns.words_changed(place[0])
             self._items.keep_within_limit()
         self._seeing.overdue(now)
         idle_until = self._idle_deadline
@@ -243,7 +243,7 @@ class Session:
             case AudioReceived():
                 self._turns.append(input.pcm)
             case SpeechProbability():
-                self._turns.hear(input, now)
+                self._turns.hear(input)
                 self._items.keep_within_limit()
             case ClientEventReceived():
                 self._client_event_received(input, now)
@@ -276,17 +276,17 @@ class Session:
             case McpCallFailed():
                 self._mcp_calls.failed(input)
             case TurnJudged():
-                self._turns.judged(input, now)
+                self._turns.judged(input)
                 self._items.keep_within_limit()
             case DraftGranted():
                 self._drafts.granted(input)
             case TranscriptProduced():
                 self._hearing.produced((input.item_id, input.content_index), input.transcript)
-                self._turns.words_changed(input.item_id, now)
+                self._turns.words_changed(input.item_id)
                 self._items.keep_within_limit()
             case TranscriptFailed():
                 self._unheard(self._hearing.failed((input.item_id, input.content_index), input.fault))
-                self._turns.words_changed(input.item_id, now)
+                self._turns.words_changed(input.item_id)
                 self._items.keep_within_limit()
             case ImageRead():
                 self._seeing.read((input.item_id, input.content_index), input.reading)
@@ -328,7 +328,7 @@ class Session:
             case InputAudioBufferAppend():
                 self._turns.append(decoded_audio(event.audio, self._settings.input.format.type, "audio"))
             case InputAudioBufferCommit():
-                self._turns.commit(now)
+                self._turns.commit()
                 self._items.keep_within_limit()
             case InputAudioBufferClear():
                 self._turns.clear()

@@ -21,3 +21,9 @@ class Settings:
     def realtime(self) -> RealtimeSession | None:
         """The session where it is a conversation; None where it only transcribes."""
         return self.session if isinstance(self.session, RealtimeSession) else None
+
+    @property
+    def answers_turns(self) -> bool:
+        """Whether a turn that was detected is answered of itself."""
+        detection = self.input.turn_detection
+        return self.realtime is not None and detection is not None and detection.create_response

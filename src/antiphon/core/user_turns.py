@@ -125,7 +125,7 @@ class UserTurns:
     def _most_bytes(self) -> int:
         return self._items.audio_share_bytes - self._aside_bytes
 
-    def hear(self, window: SpeechProbability, now: float) -> None:
+    def hear(self, window: SpeechProbability) -> None:
         self._buffer.guard(self._barge_in.wary)
         for event in self._buffer.hear(window.first_sample, window.window_samples, window.value, window.level_dbfs):
             self._turn_event(event)
@@ -138,14 +138,14 @@ class UserTurns:
         else:
             self._goes_on_pausing(pause)
 
-    def judged(self, fact: TurnJudged, now: float) -> None:
+    def judged(self, fact: TurnJudged) -> None:
         """The judge's word on a pause; of another turn it changes nothing."""
         pause = self._pause
         if pause is not None and pause.item_id == fact.item_id:
             self._pauses.judged(fact, pause)
             self._judge(pause)
 
-    def words_changed(self, item_id: str, now: float) -> None:
+    def words_changed(self, item_id: str) -> None:
         """More is known of the words of an utterance or an item, or it is known that there will be none."""
         utterance, aside, pause = self._buffer.utterance, self._aside, self._pause
         if aside is not None and aside.utterance.item_id == item_id:
@@ -163,7 +163,7 @@ class UserTurns:
         self._responses.user_speaks = False
         self._effects.emit(InputAudioBufferCleared(event_id=self._effects.event_id()))
 
-    def commit(self, now: float) -> None:
+    def commit(self) -> None:
         """The client's commit. Raises ``ProtocolError`` where there is too little audio.
 
         Speech that is held becomes the item, though nobody was told of its start, and interrupts nobody.
@@ -258,7 +258,8 @@ class UserTurns:
             utterance.item_id, pcm, speech_samples=speech_samples, faint=faint, overheard=overheard
         )
         entry.continues = utterance.continues is not None
-        self._effects.order(TurnClosed(entry.id, samples_to_ms(self._buffer.end_sample - voiced_to, INPUT_HZ)))
+        silence_ms = samples_to_ms(self._buffer.end_sample - voiced_to, INPUT_HZ)
+        self._effects.order(TurnClosed(entry.id, silence_ms, self._settings.answers_turns))
         if self._settings.realtime is not None:
             self._responses.turn_ended(entry, detection, utterance.continues)
             self._resumption.turn_ended(entry, end_sample, detection)

@@ -10,9 +10,7 @@ from antiphon.core.inputs import (
     AudioBudgetChanged,
     ControlAttached,
     ControlDetached,
-    PlayoutCleared,
-    PlayoutEnded,
-    PlayoutStarted,
+    Input,
     TransportClosed,
     TransportOpened,
 )
@@ -36,12 +34,12 @@ from antiphon.runtime.budget import ByteBudget
 from antiphon.runtime.connection import BUG, CROWDED, SLOW_CLIENT, Connections, close_transport
 from antiphon.runtime.credentials import Credentials
 from antiphon.runtime.draft_places import DraftPlaces
-from antiphon.runtime.engine_work import EngineFact, EngineWork
+from antiphon.runtime.engine_work import EngineWork
 from antiphon.runtime.engines import Engines
 from antiphon.runtime.hearing import Hearing
 from antiphon.runtime.ids import new_id
 from antiphon.runtime.image_checks import ImageChecks
-from antiphon.runtime.mcp_work import McpClient, McpFact, McpWork
+from antiphon.runtime.mcp_work import McpClient, McpWork
 from antiphon.runtime.observer import Observer, Outcome
 from antiphon.runtime.playing import Playing
 from antiphon.runtime.reading import Reading
@@ -97,7 +95,6 @@ class Orchestrator:
             self.id,
             connection_id,
             paced=transport.media is not None,
-            answers=self._answers_turns,
             when_sent=lambda told: self._first.outbox.when_sent(lambda: told(self._steps.now)),
         )
         self._transport = transport
@@ -144,8 +141,8 @@ class Orchestrator:
             audio_bytes=settings.limits.audio_bytes,
             first_words=settings.first_piece_words,
         )
-        self._playing = Playing(self._media, self._learn_of_playout)
-        self._mcp = McpWork(mcp, credentials, self._spawn, report=self._learn_of_mcp, limits=settings.limits)
+        self._playing = Playing(self._media, self._learn)
+        self._mcp = McpWork(mcp, credentials, self._spawn, report=self._learn, limits=settings.limits)
         self._ended = asyncio.Event()
         self._close = CloseSession()
         self._outcome: Outcome = "closed"
@@ -186,7 +183,7 @@ class Orchestrator:
                 self._spawn(self._recorder.run, "recorder")
             self._steps.handle(self._opened)
             if self._media is not None:
-                self._media.attach(self._hear, self._learn_of_playout)
+                self._media.attach(self._hear, self._learn)
                 self._spawn(self._await_control, "control")
             try:
                 await self._ended.wait()
@@ -263,21 +260,9 @@ class Orchestrator:
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
-    def _learn(self, fact: EngineFact) -> None:
+    def _learn(self, fact: Input) -> None:
+        """Of engines, MCP servers and the playout."""
         self._report.fact(fact, self._steps.now)
-        self._steps.handle(fact)
-
-    def _answers_turns(self) -> bool:
-        """Whether a turn that ends now is answered without being asked for."""
-        detection = self.session.settings.audio.input.turn_detection
-        return self.session.conversation_id is not None and detection is not None and detection.create_response
-
-    def _learn_of_mcp(self, fact: McpFact) -> None:
-        self._report.mcp_fact(fact, self._steps.now)
-        self._steps.handle(fact)
-
-    def _learn_of_playout(self, fact: PlayoutStarted | PlayoutEnded | PlayoutCleared) -> None:
-        self._report.playout(fact, self._steps.now)
         self._steps.handle(fact)
 
     def _hear(self, pcm: bytes) -> None:

@@ -15,7 +15,6 @@ from antiphon.core.inputs import (
     McpListFailed,
     McpToolsListed,
     PlayoutCleared,
-    PlayoutEnded,
     PlayoutStarted,
     TextProduced,
     TranscriptFailed,
@@ -48,7 +47,6 @@ from antiphon.protocol.server_events import (
     ResponseOutputItemAdded,
 )
 from antiphon.runtime.latency import FinishedTurn, TurnClock
-from antiphon.runtime.mcp_work import McpFact
 from antiphon.runtime.observer import DraftEnd, Observer, Outcome, SessionSummary
 
 __all__ = ["SessionReport"]
@@ -72,18 +70,15 @@ class SessionReport:
         connection_id: str,
         *,
         paced: bool = False,
-        answers: Callable[[], bool] = lambda: True,
         when_sent: Callable[[Callable[[float], None]], None],
     ) -> None:
-        """``paced``: it is a call, whose audio is heard when it is played and not when it is made. ``answers``: whether
-        a turn that ends now is answered by itself. ``when_sent`` calls back with the time at which all events so far
-        have been handed to the network, or never.
+        """``paced``: it is a call, whose audio is heard when it is played and not when it is made. ``when_sent`` calls
+        back with the time at which all events so far have been handed to the network, or never.
         """
         self._observer = observer
         self._session_id = session_id
         self._connection_id = connection_id
         self._paced = paced
-        self._answers = answers
         self._when_sent = when_sent
         self._clock = TurnClock(session_id, words=observer.wants_words)
         self._mcp_calls: dict[str, str] = {}
@@ -101,6 +96,12 @@ class SessionReport:
             TurnJudged: self._judged,
             DraftGranted: self._draft_granted,
             ImageUnread: self._image_unread,
+            PlayoutStarted: self._playout_started,
+            PlayoutCleared: self._playout_cleared,
+            McpToolsListed: self._tools_listed,
+            McpListFailed: self._tools_unlisted,
+            McpCallFinished: self._tool_done,
+            McpCallFailed: self._tool_failed,
         }
         self._orders: dict[type[Any], _Told] = {
             Emit: self._event,
@@ -153,6 +154,10 @@ class SessionReport:
     def unknown_field(self, connection_id: str, path: str) -> None:
         self._observer.unknown_field(connection_id, path)
 
+    def _error(self, event: Error, now: float) -> None:
+        self._errors += 1
+        self._observer.client_error(self._session_id, event.error.code or "")
+
     # --- what it is told of ----------------------------------------------------------------------------------------
 
     def fact(self, fact: Input, now: float) -> None:
@@ -166,26 +171,6 @@ class SessionReport:
     def first_clause(self, response_id: str, now: float) -> None:
         """The first clause of a response goes to the voice."""
         self._clock.clause(response_id, now)
-
-    def playout(self, fact: PlayoutStarted | PlayoutEnded | PlayoutCleared, now: float) -> None:
-        match fact:
-            case PlayoutStarted():
-                self._finished(self._clock.audio(fact.response_id, now))
-            case PlayoutCleared():
-                self._finished(self._clock.unheard(fact.response_id))
-
-    def mcp_fact(self, fact: McpFact, now: float) -> None:
-        match fact:
-            case McpToolsListed():
-                self._observer.mcp_ended("list", "done")
-            case McpListFailed():
-                self._observer.mcp_ended("list", fact.fault.kind)
-            case McpCallFinished():
-                self._observer.mcp_ended("call", "done")
-                self._tool_ended(fact.item_id, fact.output, None, now)
-            case McpCallFailed():
-                self._observer.mcp_ended("call", fact.fault.kind)
-                self._tool_ended(fact.item_id, "", fact.fault.kind, now)
 
     # --- what is said ----------------------------------------------------------------------------------------------
 
@@ -217,7 +202,7 @@ class SessionReport:
             self._observer.turn_judged(took_s, fact.probability)
 
     def _turn_closed(self, order: TurnClosed, now: float) -> None:
-        self._clock.user.closed(order.item_id, now, order.silence_ms, is_answered=self._answers())
+        self._clock.user.closed(order.item_id, now, order.silence_ms, is_answered=order.is_answered)
 
     def _barge_in(self, order: BargeInJudged, now: float) -> None:
         self._observer.barge_in(order.policy, order.outcome, order.after_ms)
@@ -286,6 +271,29 @@ class SessionReport:
     def _play(self, order: PlayAudio, now: float) -> None:
         self._clock.played(order.response_id)
 
+    def _playout_started(self, fact: PlayoutStarted, now: float) -> None:
+        self._finished(self._clock.audio(fact.response_id, now))
+
+    def _playout_cleared(self, fact: PlayoutCleared, now: float) -> None:
+        self._finished(self._clock.unheard(fact.response_id))
+
+    def _response_done(self, event: ResponseDone, now: float) -> None:
+        response, usage = event.response, event.response.usage
+        tokens = usage.output_tokens if usage else 0
+        self._finished(self._clock.done(response.id, response.status, now, tokens))
+
+    def _finished(self, finished: FinishedTurn | None) -> None:
+        if finished is not None:
+            self._observer.turn_finished(finished.latencies, finished.work)
+
+    # --- tools -----------------------------------------------------------------------------------------------------
+
+    def _tools_listed(self, fact: McpToolsListed, now: float) -> None:
+        self._observer.mcp_ended("list", "done")
+
+    def _tools_unlisted(self, fact: McpListFailed, now: float) -> None:
+        self._observer.mcp_ended("list", fact.fault.kind)
+
     def _output_item(self, event: ResponseOutputItemAdded, now: float) -> None:
         item = event.item
         if isinstance(item, McpCall) and isinstance(item.id, str):
@@ -297,19 +305,14 @@ class SessionReport:
         response_id = self._mcp_calls.pop(order.item_id, None)
         self._clock.tool_called(response_id, order.item_id, order.name, order.arguments, now)
 
+    def _tool_done(self, fact: McpCallFinished, now: float) -> None:
+        self._observer.mcp_ended("call", "done")
+        self._tool_ended(fact.item_id, fact.output, None, now)
+
+    def _tool_failed(self, fact: McpCallFailed, now: float) -> None:
+        self._observer.mcp_ended("call", fact.fault.kind)
+        self._tool_ended(fact.item_id, "", fact.fault.kind, now)
+
     def _tool_ended(self, item_id: str, output: str, error: str | None, now: float) -> None:
         if work := self._clock.tool_ended(item_id, output, error, now):
             self._observer.tool_called(self._session_id, work)
-
-    def _response_done(self, event: ResponseDone, now: float) -> None:
-        response, usage = event.response, event.response.usage
-        tokens = usage.output_tokens if usage else 0
-        self._finished(self._clock.done(response.id, response.status, now, tokens))
-
-    def _error(self, event: Error, now: float) -> None:
-        self._errors += 1
-        self._observer.client_error(self._session_id, event.error.code or "")
-
-    def _finished(self, finished: FinishedTurn | None) -> None:
-        if finished is not None:
-            self._observer.turn_finished(finished.latencies, finished.work)
