@@ -13,6 +13,7 @@ The two Pythons are those of environments made beforehand:
 
 import argparse
 import asyncio
+import shutil
 import statistics
 import subprocess
 import time
@@ -60,15 +61,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0, help="for each figure of CPU")
     parser.add_argument("--only", default="", help="rows whose name holds this text")
     given = parser.parse_args()
+    for python in filter(None, (given.pipecat, given.s2s)):
+        if shutil.which(python) is None:
+            parser.error(f"there is no Python at {python}: {parser.prog} --help says how to make its environment")
+    peers = [peer for peer in _peers(given.pipecat, given.s2s) if given.only in peer.name]
+    if not peers:
+        parser.error(f"no row's name holds {given.only!r}; those of others take --pipecat and --s2s")
     head = ("who", "event there and back: best / median, ms", "turn ended: best / median", "first audio: best / median",
             "from the one to the other", "% of a core, silent", "talking", "MB a session")  # fmt: skip
     _print(head)
     _print(["---"] * len(head))
-    for peer in _peers(given.pipecat, given.s2s):
-        if given.only in peer.name:
-            with _running(peer, given.sessions) as (url, pid):
-                row = asyncio.run(_measured(peer, url, pid, given.turns, given.sessions, given.seconds))
-            _print((peer.name, *row))
+    for peer in peers:
+        with _running(peer, given.sessions) as (url, pid):
+            row = asyncio.run(_measured(peer, url, pid, given.turns, given.sessions, given.seconds))
+        _print((peer.name, *row))
 
 
 def _peers(pipecat: str, s2s: str) -> Iterator[_Peer]:
