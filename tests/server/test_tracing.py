@@ -318,6 +318,28 @@ def test_an_endpoint_that_is_no_address_is_refused(endpoint: str) -> None:
         load_settings({"otel": {"endpoint": endpoint}})
 
 
+class _Stuck(SimpleSpanProcessor):
+    """Waits until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(InMemorySpanExporter())
+        self.let_go = threading.Event()
+
+    def shutdown(self) -> None:
+        self.let_go.wait()
+
+
+def test_a_collector_that_takes_nothing_keeps_no_server_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+    stuck = _Stuck()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(stuck)
+    try:
+        Tracing(provider, {}).close(most_s=0.01)
+        assert [record.message for record in caplog.records] == ["traces_not_sent"]
+    finally:
+        stuck.let_go.set()
+
+
 class _Collector(http.server.BaseHTTPRequestHandler):
     """Takes spans and keeps their requests."""
 

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from antiphon import __version__
@@ -31,6 +32,7 @@ __all__ = ["Tracing", "open_tracing"]
 _LOG = logging.getLogger(__name__)
 _NS: Final = 1_000_000_000
 _PATH: Final = "/v1/traces"
+_CLOSE_S: Final = 3.0
 _STAGES: Final[Mapping[WorkKind, EngineKind]] = {
     "transcription": EngineKind.STT,
     "judging": EngineKind.TURN_JUDGE,
@@ -120,9 +122,14 @@ class Tracing:
         if session := self._sessions.get(session_id):
             self._work(session, session.parent, work, session_id, None)
 
-    def close(self) -> None:
-        """Send what is left; waits for it, so call it in a thread."""
-        self._provider.shutdown()
+    def close(self, most_s: float = _CLOSE_S) -> None:
+        """Send what is left; waits for it, so call it in a thread. What is not taken by then is lost: whoever collects
+        spans keeps no process from ending."""
+        shutdown = Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        shutdown.start()
+        shutdown.join(most_s)
+        if shutdown.is_alive():
+            log_line(_LOG, "traces_not_sent", logging.WARNING, reason="the collector does not take them")
 
     # --- one piece of work -----------------------------------------------------------------------------------------
 
