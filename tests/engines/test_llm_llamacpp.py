@@ -402,7 +402,7 @@ def test_it_listens_on_a_private_socket_only_and_with_low_priority(stage: Stage)
     assert process.net_connections("inet") == []
     assert socket_of(process).parent.stat().st_mode & 0o777 == 0o700
     assert process.nice() == 10
-    assert not any("key" in word or len(word) == 32 for word in process.cmdline())
+    assert not any("key" in word or len(word) == 32 for word in process.cmdline()[1:])
 
 
 @engines

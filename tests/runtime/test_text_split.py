@@ -96,6 +96,11 @@ def test_each_clause_is_written_before_the_speech_of_those_before_it_ends(words:
         spoken_until_s = max(spoken_until_s, starts_s) + (count + 1) / spoken_per_s
 
 
+def test_the_first_clause_does_not_part_a_unit_of_two_words() -> None:
+    clause, *_ = ClauseSplitter(first_words=5).push("The room has 20 sq ft of space in all.")
+    assert clause.text == "The room has 20 sq ft"
+
+
 @pytest.mark.parametrize(
     "sentence",
     [

@@ -71,9 +71,10 @@ _LEADS_ON = _words(
     """
     a an the of to in on at for and or but nor with by from as is are was were be been my your his her its our their
     this that these those i you we they he she it who which not very so than into about over under between
+    sq cu fl
     """
 )
-"""A clause that ends here sounds broken off."""
+"""A clause that ends here sounds broken off, or parts a unit of two words ("20 sq ft")."""
 
 
 class ClauseSplitter:
