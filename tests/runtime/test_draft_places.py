@@ -134,6 +134,41 @@ def test_under_pressure_the_newest_draft_goes_first_and_comes_back_without_being
     _run(main())
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_while_the_process_falls_behind_there_are_no_places_and_afterwards_as_before(shared: bool) -> None:
+    async def main() -> None:
+        places = DraftPlaces(2, shared=shared)
+        drafting, late = Member(places), Member(places)
+        assert await drafting.seek("a")
+        places.strain(True)
+        await turns_passed()
+        assert (drafting.place.holds, drafting.dropped, bool(drafting.hushed)) == (False, 1, True)
+        assert not await late.seek("b")
+        places.strain(False)
+        await turns_passed()
+        assert drafting.place.holds
+        assert (drafting.granted, late.granted) == (["a"], ["b"])
+
+    _run(main())
+
+
+def test_an_answer_goes_on_while_the_process_falls_behind_and_only_then_loses_its_place_for_drafts() -> None:
+    async def main() -> None:
+        places = DraftPlaces(1)
+        member = Member(places)
+        assert await member.seek("a")
+        member.place.begins("resp", draft=True)
+        member.place.begins("resp", draft=False)
+        places.strain(True)
+        await turns_passed()
+        assert (member.place.holds, member.dropped) == (True, 0)
+        member.place.ends("resp")
+        await turns_passed()
+        assert (member.place.holds, member.dropped) == (False, 1)
+
+    _run(main())
+
+
 def test_an_adopted_draft_counts_as_an_answer() -> None:
     async def main() -> None:
         places = DraftPlaces(1)

@@ -3,7 +3,7 @@
 A draft is worth what the machine can spare. There are so many *places*, and whoever generates an answer on this machine
 takes one without asking; drafts get what is left, in the order in which they were sought. Where answers take more than
 is free, those who sought last lose their place first, and with it what they still compute; they get it back as soon as
-there is room.
+there is room. While the process cannot keep up with what it is sent there are no places at all.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ class DraftPlaces:
         """``shared``: the language model computes on this machine, where all that generate are in each other's way."""
         self._places = places
         self._shared = shared
+        self._strained = False
         self._members: dict[DraftPlace, None] = {}
         self.numbers = count(1)
         """In which order places are sought."""
@@ -50,16 +51,27 @@ class DraftPlaces:
         for member in self._members if self._shared else (place,):
             member.hush()
 
+    def strain(self, strained: bool) -> None:
+        """Whether the process falls behind: whoever drafts loses the place at once, and has it again afterwards."""
+        if strained != self._strained:
+            self._strained = strained
+            self.settle()
+
     def settle(self) -> None:
         """What has changed is followed by who holds a place."""
-        while len(self._taken()) > self._places and (losers := self._losers()):
+        while len(self._taken()) > self._free and (losers := self._losers()):
             losers[-1].lose()
         for place in sorted(self._members, key=lambda member: member.since):
             if place.waits and self._has_room_for(place):
                 place.take()
 
+    @property
+    def _free(self) -> int:
+        """So many places there are now."""
+        return 0 if self._strained else self._places
+
     def _has_room_for(self, place: "DraftPlace") -> bool:
-        return len(self._taken() - {place}) < self._places
+        return len(self._taken() - {place}) < self._free
 
     def _taken(self) -> "set[DraftPlace]":
         return {member for member in self._members if member.holds or (self._shared and member.answers)}

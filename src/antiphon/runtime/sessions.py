@@ -105,6 +105,10 @@ class Sessions:
     def draining(self) -> bool:
         return self._draining
 
+    def strain(self, strained: bool) -> None:
+        """Whether the process falls behind what it is sent: nothing is drafted while it does."""
+        self._places.strain(strained)
+
     def try_admit(self) -> Admission | None:
         """A place, or None where the process is full or shutting down."""
         if self._draining or self._admitted >= self._settings.max_sessions:

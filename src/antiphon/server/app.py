@@ -87,7 +87,7 @@ async def _lifespan(
     try:
         async with pages.lifespan(), context.calls.running(on_failed), asyncio.TaskGroup() as tasks:
             background = [
-                tasks.create_task(watch_loop_lag(context.observer.loop_lag), name="loop lag"),
+                tasks.create_task(watch_loop_lag(context.observer.loop_lag, context.sessions.strain), name="loop lag"),
                 tasks.create_task(_run_sessions(context, on_failed), name="sessions"),
                 tasks.create_task(_become_ready(context, on_ready, on_failed), name="warm-up"),
             ]
