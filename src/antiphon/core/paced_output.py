@@ -229,4 +229,5 @@ class PacedOutput:
         """None where it is not, or no longer, in the conversation: then nobody knows it."""
         if self._conversation.get(entry.id) is not entry:
             return None
+        self._conversation.revision += 1
         return cut_item(entry, ms, self._effects)
