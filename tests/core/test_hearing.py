@@ -1,6 +1,9 @@
 """What the client is told of the recogniser's words."""
 
+import math
 from typing import Any
+
+import pytest
 
 from antiphon.core.inputs import TranscriptProduced
 from antiphon.core.outputs import StartTranscription
@@ -39,3 +42,33 @@ def test_log_probabilities_are_shown_to_those_who_asked_for_them() -> None:
     event = heard(Transcript("Hé", is_final=True, logprobs=words), include=[LOGPROBS])
     assert event["logprobs"] == [{"token": "Hé", "logprob": -0.25, "bytes": [72, 195, 169]}]
     assert "logprobs" not in heard(Transcript("Hé", is_final=True, logprobs=words))
+
+
+@pytest.mark.parametrize("audio_s", [60.0, math.inf, math.nan, -1.0])
+def test_a_hypothesis_never_stands_for_what_was_said_after_it(audio_s: float) -> None:
+    driver = Driver(config(session={"audio": {"input": {"transcription": {"model": "whisper-1"}}}}))
+    driver.open()
+    driver.speech(640)
+    driver.silence(64)
+    item_id = next(event["item_id"] for event in driver.take_events() if event["type"].endswith("speech_started"))
+    said = Transcript("", is_final=False, hypothesis="Not", audio_s=audio_s, thorough=True)
+    driver.do(TranscriptProduced(item_id, 0, said))
+    driver.speech(640)
+    driver.silence(640)
+    driver.transcript(item_id, "Not all")
+    ends = [event for event in driver.take_events() if event["type"].endswith("transcription.completed")]
+    assert [event["transcript"] for event in ends] == ["Not all"]
+
+
+def test_words_of_an_item_that_went_with_the_words_before_it_are_awaited_no_longer() -> None:
+    driver = Driver(config(session={"audio": {"input": {"turn_detection": None}}}))
+    driver.open()
+    for _ in range(2):
+        driver.audio(500)
+        driver.send("input_audio_buffer.commit")
+    hearing = driver.session._hearing
+    now = driver.now + 10_000
+    (first, second) = hearing.overdue(now)
+    hearing.forget(second[0])
+    assert hearing.give_up(second) is None
+    assert hearing.give_up(first) is not None

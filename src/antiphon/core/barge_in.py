@@ -42,7 +42,7 @@ _BACKCHANNEL_MS = 1_000
 _ECHO_MS = 10_000
 _NO_WORD_MS = 50
 """No word is so short."""
-_NOT_SAID = re.compile(r"\[[^]]*\]|\([^)]*\)|\*[^*]*\*")
+_NOT_SAID = re.compile(r"\[[^][]*\]|\([^()]*\)|\*[^*]*\*")
 """How recognisers write what is no word: "(coughing)"."""
 
 

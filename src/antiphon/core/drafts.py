@@ -250,7 +250,7 @@ class Drafts:
 
     def _is_outdated(self, session: RealtimeSession, turn: _Turn, draft: _Draft) -> bool:
         words = self._words(turn)
-        said_otherwise = words is not None and _spelt(words) != _spelt(draft.words)
+        said_otherwise = words not in (None, draft.words) and _spelt(words or "") != _spelt(draft.words)
         return said_otherwise or session is not draft.session or self._conversation.revision != draft.revision
 
     def _lacks(self, unanswered: Sequence[Entry]) -> bool:

@@ -167,8 +167,7 @@ class Hearing:
 
     def give_up(self, place: Place) -> Unheard | None:
         """Nothing more is expected of these words: ``Unheard`` where they are of an item."""
-        self._transcriptions.abandon(place, _LATE)
-        return self._settle(place, "", _LATE)
+        return self._settle(place, "", _LATE) if self._transcriptions.abandon(place, _LATE) else None
 
     def _settle(self, place: Place, text: str, fault: EngineFault | None) -> Unheard | None:
         item_id, content_index = place

@@ -226,7 +226,7 @@ class Transcriptions:
         said = run.said
         if said is None or said.is_final:
             return said
-        if not said.thorough or run.voiced_samples is None or said.audio_s * INPUT_HZ < run.voiced_samples:
+        if not said.thorough or run.voiced_samples is None or round(said.audio_s * INPUT_HZ) < run.voiced_samples:
             return None
         return replace(said, text=said.hypothesis, is_final=True)
 
@@ -259,7 +259,7 @@ class Transcriptions:
         if transcript.is_final and run.deadline is None:
             run.broken = True
             return None
-        run.said = transcript
+        run.said = transcript = _bounded(transcript, run)
         run.asked &= not transcript.thorough
         if transcript.is_final:
             run.over = True
@@ -288,17 +288,19 @@ class Transcriptions:
         self.show_failure(place, fault, run.wanted)
         return True
 
-    def abandon(self, place: Place, fault: EngineFault) -> None:
-        """Stop one for good, and say why."""
-        run = self._running[place]
-        wanted = run.wanted
+    def abandon(self, place: Place, fault: EngineFault) -> bool:
+        """Stop one for good, and say why. False: it was stopped already."""
+        run = self._running.get(place)
+        if run is None:
+            return False
         if run.held:
             self._effects.order(StopTranscription(*place))
             run.broken = run.over = True
             run.deadline = None
-            return
-        self.stop(place)
-        self.show_failure(place, fault, wanted)
+        else:
+            self.stop(place)
+            self.show_failure(place, fault, run.wanted)
+        return True
 
     def show_failure(self, place: Place, fault: EngineFault, wanted: Wanted) -> None:
         if not wanted.announced:
@@ -347,6 +349,14 @@ class Transcriptions:
                     languages=[TranscriptionLanguage(code=transcript.language)] if transcript.language else UNSET,
                 )
             )
+
+
+def _bounded(transcript: Transcript, run: _Running) -> Transcript:
+    """It covers no more than the recogniser was given so far, whatever it says."""
+    fed_s = run.fed_bytes / _BYTES_PER_S
+    if 0 <= transcript.audio_s <= fed_s:
+        return transcript
+    return replace(transcript, audio_s=fed_s if transcript.audio_s > fed_s else 0.0)
 
 
 def _usage(transcript: Transcript, run: _Running) -> TranscriptionUsage:
