@@ -32,9 +32,13 @@ Verdict: TypeAlias = Literal["wait", "interrupts", "unclear"] | Nothing
 """``unclear``: it is over, and its words are still to come."""
 _Kind: TypeAlias = Literal["words", "unknown"] | Nothing
 
-_ASK_MS = 220
-"""After so much speech the recogniser can tell its first word."""
+_ASK_MS = 190
+"""After so much speech the recogniser can tell its first word, and says it before the speech interrupts by its length.
+Of less it makes up words: more backchannels interrupted so."""
 _ASK_AGAIN_MS = 200
+_ANSWER_MS = 100
+_LONGEST_MS = 500
+"""While its first words are on their way speech may last ``_ANSWER_MS`` longer, but never longer than this."""
 _OVER_MS = 500
 """After so much silence held speech is over."""
 _BACKCHANNEL_MS = 1_000
@@ -136,7 +140,7 @@ class BargeIn:
             return kind if complete and words is not None and words.thorough and kind != "unknown" else "unclear"
         if kind not in ("echo", "noise") and not (self._output_audio.audible and self._interrupts):
             return "interrupts"
-        return "interrupts" if speech.voiced_ms >= self._longest_ms(kind) else "wait"
+        return "interrupts" if speech.voiced_ms >= self._longest_ms(speech.item_id, kind) else "wait"
 
     def look_back(self, item_id: str, length_s: float) -> Verdict:
         """What is to become of held speech that was heard out."""
@@ -145,9 +149,12 @@ class BargeIn:
         kind = self._kind(item_id, length_s, complete=True)
         return "interrupts" if kind == "words" or kind == "unknown" else kind
 
-    def _longest_ms(self, kind: _Kind) -> int:
+    def _longest_ms(self, item_id: str, kind: _Kind) -> int:
+        """How long speech of this kind may last without interrupting."""
         if kind == "unknown":
-            return self._policy.barge_in_ms
+            longest_ms = self._policy.barge_in_ms
+            answering = self._hearing.answers(item_id)
+            return max(longest_ms, min(longest_ms + _ANSWER_MS, _LONGEST_MS)) if answering else longest_ms
         return _ECHO_MS if kind == "echo" else _BACKCHANNEL_MS
 
     def _ask(self, speech: HeldSpeech) -> None:
@@ -158,7 +165,8 @@ class BargeIn:
         paused = speech.silence_ms >= PAUSE_MS and since_ms > 0
         if paused:
             self._hearing.spoke_on(speech.item_id)  # what was asked before is not all
-        if paused or since_ms >= (_ASK_AGAIN_MS if self._asked_at else _ASK_MS):
+        due = paused or since_ms >= (_ASK_AGAIN_MS if self._asked_at else _ASK_MS)
+        if due and not self._hearing.answers(speech.item_id):
             self._asked_at = speech.voiced_samples
             self._hearing.ask(speech.item_id)
 

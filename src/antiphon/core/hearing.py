@@ -81,6 +81,10 @@ class Hearing:
         """
         self._transcriptions.ask((item_id, 0))
 
+    def answers(self, item_id: str) -> bool:
+        """Whether the recogniser was asked for an utterance's words, and has not said them yet."""
+        return self._transcriptions.answers((item_id, 0))
+
     def spoke_on(self, item_id: str) -> None:
         """An answer that is still to come lacks words."""
         self._transcriptions.spoke_on((item_id, 0))

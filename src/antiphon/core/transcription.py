@@ -153,6 +153,11 @@ class Transcriptions:
         run.asked = True
         self._effects.order(AskHypothesis(*place))
 
+    def answers(self, place: Place) -> bool:
+        """Whether the recogniser was asked and has still to answer; one that is broken never will."""
+        run = self._running.get(place)
+        return run is not None and run.asked and not run.broken
+
     def spoke_on(self, place: Place) -> None:
         if (run := self._running.get(place)) is not None:
             run.asked = False

@@ -34,7 +34,8 @@ class TurnsSection(BaseModel):
         default=_RUNTIME.barge_in_ms,
         ge=300,
         le=500,
-        description="With considerate barge-in: how much speech interrupts whatever it says.",
+        description="With considerate barge-in: how much speech interrupts whatever it says; 100 ms more, 500 at most, "
+        "while its first words are on their way.",
     )
     echo_grace_ms: int = Field(
         default=_RUNTIME.echo_grace_ms,

@@ -16,7 +16,7 @@ BACKCHANNELS: Mapping[str, tuple[str, ...]] = {
         "mhm", "mhmm", "mm-hmm", "mm-hm", "mmhmm", "mm hmm", "hm", "hmm", "uh-huh", "uh huh", "uhuh", "huh", "ah",
         "aha", "ah-ha", "oh", "ooh", "wow", "i see", "got it", "gotcha", "of course", "exactly", "indeed", "true",
         "good", "great", "nice", "cool", "fine", "really", "oh really", "oh wow", "makes sense", "sounds good",
-        "fair enough", "i know", "that's right", "that's true", "uh", "um",
+        "fair enough", "i know", "that's right", "that's true", "uh", "um", "yes sir", "yes ma'am",
     ),
     "de": (
         "ja", "jo", "jep", "jaja", "ja ja", "okay", "mhm", "hm", "hmm", "aha", "ach", "ach so", "achso", "ah", "oh",
