@@ -3,20 +3,7 @@ import pytest
 
 from antiphon.engines.base import Samples
 from antiphon.engines.loudness import ends_quietly, goes_on_quietly, is_silent
-
-RATE_HZ = 16_000
-
-
-def noise(duration_s: float, level: float = 0.1) -> Samples:
-    return np.random.default_rng(1).normal(0.0, level, int(duration_s * RATE_HZ)).astype(np.float32)
-
-
-def quiet(duration_s: float, level: float = 0.001) -> Samples:
-    return noise(duration_s, level)
-
-
-def speech(*parts: Samples) -> Samples:
-    return np.concatenate(parts)
+from tests.support.loudness import RATE_HZ, noise, quiet, speech
 
 
 @pytest.mark.parametrize(

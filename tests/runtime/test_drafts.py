@@ -17,6 +17,7 @@ from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import HANG, ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedTurnJudge
 from antiphon.vocabulary.errors import EngineErrorKind
 from antiphon.vocabulary.llm import LlmRequest, TextContent, UserMessage
+from tests.support.anonymous import anonymous
 from tests.support.audio import silence_ms, tone_ms
 from tests.support.runtime import Client, Event, Noted, engines_of, serving
 
@@ -107,20 +108,8 @@ def test_what_the_engines_take_is_hidden_behind_the_pause_and_not_without_drafts
 
 
 def _plain(events: list[Event]) -> list[Event]:
-    """Without what differs from session to session; ids by the order in which they appear, deltas put together."""
-    names: dict[str, str] = {}
-
-    def plain(value: Any, key: str = "") -> Any:
-        if isinstance(value, Mapping):
-            dropped = ("event_id", "obfuscation", "expires_at")
-            return {name: plain(inner, name) for name, inner in value.items() if name not in dropped}
-        if isinstance(value, list):
-            return [plain(inner, key) for inner in value]
-        if isinstance(value, str) and (key == "id" or key.endswith("_id")):
-            return names.setdefault(value, f"id {len(names)}")
-        return value
-
-    return [plain(event) for event in events if not event["type"].endswith(".delta")]
+    """Without what differs from session to session, and without deltas, which come in other pieces."""
+    return anonymous([event for event in events if not event["type"].endswith(".delta")])
 
 
 SPEECH: dict[str, bytes] = {

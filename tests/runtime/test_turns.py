@@ -11,6 +11,7 @@ from antiphon.audio.g711 import encode_alaw, encode_ulaw
 from antiphon.audio.resample import resample
 from antiphon.testing.clock import run_virtual
 from antiphon.testing.scripted import ScriptedLlm, ScriptedStt, ScriptedTts
+from tests.support.anonymous import anonymous
 from tests.support.audio import silence_ms, tone_ms
 from tests.support.runtime import Client, Event, engines_of, serving
 
@@ -92,23 +93,6 @@ def test_a_tool_call_is_not_spoken() -> None:
 # --- chunk sizes ---------------------------------------------------------------------------------------------------
 
 
-def _anonymous(events: list[Event]) -> list[Event]:
-    """Without what differs from session to session; ids by the order in which they appear."""
-    names: dict[str, str] = {}
-
-    def plain(value: Any, key: str = "") -> Any:
-        if isinstance(value, Mapping):
-            dropped = ("event_id", "obfuscation", "expires_at")
-            return {name: plain(inner, name) for name, inner in value.items() if name not in dropped}
-        if isinstance(value, list):
-            return [plain(inner, key) for inner in value]
-        if isinstance(value, str) and (key == "id" or key.endswith("_id")):
-            return names.setdefault(value, f"id {len(names)}")
-        return value
-
-    return [plain(event) for event in events]
-
-
 def _heard(chunk_ms: int, pcm: bytes, session: Mapping[str, Any], *, answers: int) -> list[Event]:
     async def main() -> list[Event]:
         async with serving(engines_of(stt=ScriptedStt(["one two three", "four five"]))) as server:
@@ -121,7 +105,7 @@ def _heard(chunk_ms: int, pcm: bytes, session: Mapping[str, Any], *, answers: in
             client.hang_up()
             return client.events
 
-    return [event for event in _anonymous(run_virtual(main())) if not event["type"].endswith(".delta")]
+    return [event for event in anonymous(run_virtual(main())) if not event["type"].endswith(".delta")]
 
 
 TWO_TURNS = silence_ms(500) + tone_ms(800) + silence_ms(2200) + tone_ms(613) + silence_ms(5887)

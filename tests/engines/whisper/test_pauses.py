@@ -5,20 +5,7 @@ from hypothesis import strategies as st
 
 from antiphon.engines.base import Samples
 from antiphon.engines.whisper.pauses import cut_at_pauses, cut_position
-
-RATE_HZ = 16_000
-
-
-def noise(duration_s: float, level: float = 0.1) -> Samples:
-    return np.random.default_rng(1).normal(0.0, level, int(duration_s * RATE_HZ)).astype(np.float32)
-
-
-def quiet(duration_s: float, level: float = 0.001) -> Samples:
-    return noise(duration_s, level)
-
-
-def speech(*parts: Samples) -> Samples:
-    return np.concatenate(parts)
+from tests.support.loudness import RATE_HZ, noise, quiet, speech
 
 
 @pytest.mark.parametrize(
